@@ -1,0 +1,3 @@
+//! The `narrows` binary.
+
+fn main() {}

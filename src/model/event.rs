@@ -1,0 +1,56 @@
+//! Audit events in the house's own words. `observe` renders them for the outside.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::model::identity::Principal;
+use crate::model::session::{CloseReason, Exchange, SessionId, Totals};
+use crate::model::target::TargetName;
+
+/// One thing that an auditor wants to know.
+#[derive(Clone, Debug)]
+pub struct AuditEvent {
+    pub unix_ns: u64,
+    pub peer: Option<SocketAddr>,
+    pub target: Option<TargetName>,
+    pub session: Option<SessionId>,
+    pub principal: Option<Arc<Principal>>,
+    pub database: Option<Arc<str>>,
+    pub what: What,
+}
+
+#[derive(Clone, Debug)]
+pub enum What {
+    LoginRefused {
+        /// User name as the bot gave it.
+        user: String,
+        /// The distinguishable reason; the bot sees one fixed text instead.
+        reason: String,
+    },
+    SessionStarted,
+    SessionEnded {
+        reason: CloseReason,
+        totals: Totals,
+    },
+    Statement(Box<Exchange>),
+    CancelRequested,
+    ConfigReloaded {
+        version: String,
+    },
+    ReloadRefused {
+        reason: String,
+    },
+    RecordingFailed {
+        reason: String,
+    },
+    RecordingRestored,
+    /// An operator ended sessions; `by` names the operator's socket peer.
+    Killed {
+        by: String,
+        scope: String,
+    },
+    /// Events that could not be queued since the last one that could.
+    EventsLost {
+        count: u64,
+    },
+}

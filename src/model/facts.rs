@@ -1,0 +1,226 @@
+//! What a command does, as far as its text tells: effects on objects, and what could not be told.
+
+/// Declares a set of named bits, so that names in policies and in output have one source.
+macro_rules! bit_set {
+    ($(#[$doc:meta])* $name:ident { $($(#[$bit_doc:meta])* $bit:ident = $index:literal => $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+        pub struct $name(u32);
+
+        impl $name {
+            $($(#[$bit_doc])* pub const $bit: Self = Self(1 << $index);)*
+            pub const NONE: Self = Self(0);
+            const NAMES: &'static [(&'static str, Self)] = &[$(($text, Self::$bit)),*];
+
+            /// The single bit that configuration spells `name`.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                Self::NAMES.iter().find(|(text, _)| *text == name).map(|(_, bit)| *bit)
+            }
+
+            /// All names that configuration may use, in bit order.
+            pub fn all_names() -> impl Iterator<Item = &'static str> {
+                Self::NAMES.iter().map(|(text, _)| *text)
+            }
+
+            /// Names of the bits that are set, in bit order.
+            pub fn names(self) -> impl Iterator<Item = &'static str> {
+                Self::NAMES.iter().filter(move |(_, bit)| self.contains(*bit)).map(|(text, _)| *text)
+            }
+
+            #[must_use]
+            pub const fn union(self, other: Self) -> Self {
+                Self(self.0 | other.0)
+            }
+
+            #[must_use]
+            pub const fn contains(self, other: Self) -> bool {
+                self.0 & other.0 == other.0
+            }
+
+            #[must_use]
+            pub const fn intersects(self, other: Self) -> bool {
+                self.0 & other.0 != 0
+            }
+
+            /// True if every bit that is set here is set in `allowed`, and at least one is.
+            #[must_use]
+            pub const fn only(self, allowed: Self) -> bool {
+                self.0 != 0 && self.0 & !allowed.0 == 0
+            }
+
+            #[must_use]
+            pub const fn is_empty(self) -> bool {
+                self.0 == 0
+            }
+        }
+
+        impl std::ops::BitOr for $name {
+            type Output = Self;
+            fn bitor(self, other: Self) -> Self {
+                self.union(other)
+            }
+        }
+
+        impl std::ops::BitOrAssign for $name {
+            fn bitor_assign(&mut self, other: Self) {
+                *self = self.union(other);
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_set().entries(self.names()).finish()
+            }
+        }
+    };
+}
+
+bit_set! {
+    /// What running the command does.
+    Effects {
+        READ = 0 => "read",
+        INSERT = 1 => "insert",
+        UPDATE = 2 => "update",
+        DELETE = 3 => "delete",
+        TRUNCATE = 4 => "truncate",
+        DDL_CREATE = 5 => "ddl_create",
+        DDL_ALTER = 6 => "ddl_alter",
+        DDL_DROP = 7 => "ddl_drop",
+        GRANT = 8 => "grant",
+        ROLE_CHANGE = 9 => "role_change",
+        SESSION_SET = 10 => "session_set",
+        SERVER_ADMIN = 11 => "server_admin",
+        FILE_READ = 12 => "file_read",
+        FILE_WRITE = 13 => "file_write",
+        PROGRAM_EXEC = 14 => "program_exec",
+        NETWORK = 15 => "network",
+        /// Runs code that the text does not show: DO, CALL, dynamic SQL.
+        CODE_EXEC = 16 => "code_exec",
+        COPY_IN = 17 => "copy_in",
+        COPY_OUT = 18 => "copy_out",
+        LOCK = 19 => "lock",
+        TXN = 20 => "txn",
+        EXPLAIN = 21 => "explain",
+        KILL = 22 => "kill",
+        NOTIFY = 23 => "notify",
+        /// Could not be told. Only a rule that names it can allow it.
+        UNKNOWN = 31 => "unknown",
+    }
+}
+
+bit_set! {
+    /// Properties of the text that rules may ask for.
+    Flags {
+        NO_WHERE = 0 => "no_where",
+        CONST_TRUE_WHERE = 1 => "const_true_where",
+        MULTI_STATEMENT = 2 => "multi_stmt",
+        CTE_WRITE = 3 => "cte_write",
+        RETURNING = 4 => "returning",
+        INTO_TABLE = 5 => "into_table",
+        UNICODE_ESCAPE = 6 => "unicode_escape",
+        DOLLAR_QUOTE = 7 => "dollar_quote",
+        NON_ASCII_IDENTIFIER = 8 => "non_ascii_ident",
+        NUL_BYTE = 9 => "nul_byte",
+        TOO_LARGE = 10 => "too_large",
+        TOO_DEEP = 11 => "too_deep",
+        /// Changes a setting that changes how later text is read.
+        SESSION_LEXING_CHANGED = 12 => "session_lexing_changed",
+        DANGEROUS_FUNCTION = 13 => "dangerous_function",
+        CATALOG_SENSITIVE = 14 => "catalog_sensitive",
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    Read,
+    Write,
+    /// Created, altered or dropped.
+    Define,
+}
+
+/// An object that a statement names, spelt as the server would fold it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+pub struct Relation {
+    /// As written; `None` leaves it to the search path.
+    pub schema: Option<Box<str>>,
+    pub name: Box<str>,
+    pub access: Access,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Statement {
+    /// The command's verb in the standard's words, upper case: `SELECT`, `CREATE TABLE`.
+    pub verb: &'static str,
+    pub effects: Effects,
+    pub flags: Flags,
+    pub relations: Vec<Relation>,
+    /// Functions called, `schema.name` or `name`, lower case unless quoted.
+    pub functions: Vec<Box<str>>,
+}
+
+/// Why a command could not be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// The server's grammar does not accept the text. The server would refuse it too.
+    Unparsable,
+    TooLarge,
+    TooDeep,
+    NulByte,
+    InvalidEncoding,
+    /// The session reads text in a way that the classifier does not follow.
+    UnsafeLexing,
+    /// A statement kind that no list of ours knows.
+    UnlistedStatement,
+    /// Runs a prepared statement or cursor that was not seen being made.
+    UnseenName,
+}
+
+impl Unknown {
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Unparsable => "the text is not valid SQL",
+            Self::TooLarge => "the text is too large to be parsed",
+            Self::TooDeep => "the text is nested too deeply",
+            Self::NulByte => "the text contains a zero byte",
+            Self::InvalidEncoding => "the text is not valid UTF-8",
+            Self::UnsafeLexing => "the session's settings change how text is read",
+            Self::UnlistedStatement => "the kind of statement is not known",
+            Self::UnseenName => "it runs a statement that was not seen being prepared",
+        }
+    }
+}
+
+/// A name that a command binds to code for later use in the same session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Definition {
+    /// `PREPARE name AS ...`
+    Statement(Box<str>),
+    /// `DECLARE name CURSOR FOR ...`
+    Cursor(Box<str>),
+}
+
+/// Everything the judge knows about one command text. Cached and shared.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Union over all statements; has `UNKNOWN` exactly when `unknown` is set.
+    pub effects: Effects,
+    pub flags: Flags,
+    pub statements: Vec<Statement>,
+    pub unknown: Option<Unknown>,
+    /// Identifies texts that differ in literals only. Never a reason to allow anything.
+    pub fingerprint: u64,
+    pub definitions: Vec<Definition>,
+    /// Names that the text runs without showing what they stand for: `EXECUTE name`.
+    pub executes: Vec<Box<str>>,
+}
+
+impl Facts {
+    /// Facts of a command of which nothing is known but `why`.
+    #[must_use]
+    pub fn unknown(why: Unknown) -> Self {
+        Self { effects: Effects::UNKNOWN, unknown: Some(why), ..Self::default() }
+    }
+}

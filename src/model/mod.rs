@@ -1,0 +1,12 @@
+//! The vocabulary of the house: identities, targets, commands, facts, verdicts, sessions, events.
+//! Knows shapes and their invariants; no behaviour, no bytes of any wire.
+
+pub mod command;
+pub mod event;
+pub mod facts;
+pub mod identity;
+pub mod secret;
+pub mod session;
+pub mod target;
+pub mod time;
+pub mod verdict;

@@ -1,0 +1,55 @@
+//! Verdicts: what may happen with a command, and on what grounds.
+
+use std::sync::Arc;
+
+use crate::model::target::PolicyName;
+
+/// The rule that decided, by policy and id. `default` and `unknown` are the ids of a policy's
+/// stated fall-backs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleRef {
+    pub policy: PolicyName,
+    pub rule: Arc<str>,
+}
+
+impl std::fmt::Display for RuleRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.policy, self.rule)
+    }
+}
+
+/// Why a verdict is what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grounds {
+    pub rule: RuleRef,
+    /// A denial that a policy in `observe` mode would have spoken.
+    pub observed: Option<RuleRef>,
+}
+
+/// The judge's word on one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Allow(Grounds),
+    Deny {
+        grounds: Grounds,
+        /// What the bot is told.
+        message: Arc<str>,
+    },
+}
+
+impl Verdict {
+    #[must_use]
+    pub const fn grounds(&self) -> &Grounds {
+        match self {
+            Self::Allow(grounds) | Self::Deny { grounds, .. } => grounds,
+        }
+    }
+
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Allow(_) => "allow",
+            Self::Deny { .. } => "deny",
+        }
+    }
+}

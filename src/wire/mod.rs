@@ -1,0 +1,295 @@
+//! Wire protocols as sans-IO machines: bytes in, steps out.
+//!
+//! A `Machine` reads both legs of one session. Whoever drives it keeps the unread bytes of each
+//! leg, offers them as one slice, and does what the returned `Step` says. A machine knows no
+//! policy, no socket and no clock; it asks for judgement and is told the answer.
+
+use std::sync::Arc;
+
+use crate::model::command::{Language, Lexing};
+use crate::model::facts::Facts;
+use crate::model::secret::Secret;
+use crate::model::session::{Leg, Parameter};
+use crate::model::target::Protocol;
+
+pub mod postgres;
+
+/// What a machine makes of the first unread bytes of a leg.
+pub enum Step {
+    /// Undecidable with fewer than `bytes` bytes in all; offer the same bytes and more.
+    Need { bytes: usize },
+    /// Consume nothing from this leg until something else has happened.
+    Wait,
+    /// The first `bytes` go to the other leg unchanged.
+    Relay { bytes: usize },
+    /// The first `bytes` are consumed; what takes their place, if anything, has been `Said`.
+    Drop { bytes: usize },
+    /// The first `bytes` begin a command. Answer with `accept` (then they go on unchanged) or
+    /// with `refuse` (then they are consumed) before the next step.
+    Judge { bytes: usize, asked: Box<Asked> },
+    /// The first `bytes` are consumed; send what was said, then begin TLS on `leg`, and report
+    /// with `tls_started`.
+    StartTls { bytes: usize, leg: Leg },
+    /// The first `bytes` held the bot's credentials and are consumed, never recorded. Answer with
+    /// `admit` or `turn_away`.
+    Login { bytes: usize, login: Box<Login> },
+    /// The target has accepted the login: from here on everything is recorded.
+    Opened { bytes: usize },
+    /// The connection carries a request to cancel the work of the session with this key.
+    Cancel { key: CancelKey },
+    /// The leg said its goodbye; the first `bytes` go to the other leg, then the session ends.
+    Finish { bytes: usize },
+}
+
+/// Bytes that a machine says of its own accord during a step, to be sent after everything that
+/// earlier steps relayed.
+#[derive(Default)]
+pub struct Said {
+    pub downstream: Vec<u8>,
+    pub upstream: Vec<u8>,
+}
+
+/// What a bot shows at login.
+pub struct Login {
+    pub user: String,
+    /// Empty where the bot named none.
+    pub database: String,
+    pub token: Secret<Vec<u8>>,
+}
+
+/// What the upstream leg logs in with.
+pub struct UpstreamLogin {
+    pub username: String,
+    pub password: Option<Secret<Vec<u8>>>,
+    /// Begin with TLS.
+    pub tls: bool,
+}
+
+/// Properties of a TLS session that a protocol cares about.
+#[derive(Clone, Debug, Default)]
+pub struct TlsFacts {
+    pub alpn: Option<Vec<u8>>,
+    /// `tls-server-end-point` channel binding (RFC 5929) of the peer's certificate; upstream only.
+    pub server_end_point: Option<Vec<u8>>,
+    /// The client authenticated itself with a certificate; upstream only.
+    pub client_certificate: bool,
+}
+
+/// A request for judgement.
+pub struct Asked {
+    pub purpose: Purpose,
+    pub language: Language,
+    /// The command's whole text. With `overruled` it may be only the beginning.
+    pub text: Arc<[u8]>,
+    pub text_bytes: u64,
+    /// Facts handed to `accept` when this text was prepared under a name.
+    pub known: Option<Arc<Facts>>,
+    /// The command runs a name that was never seen being prepared.
+    pub unseen: bool,
+    pub parameters: Vec<Parameter>,
+    /// The protocol itself forbids this command, whatever policy says: do not judge, refuse.
+    pub overruled: Option<Refusal>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Text is only given a name; nothing runs yet and no exchange begins.
+    Prepare,
+    /// An exchange begins.
+    Run,
+}
+
+/// Why a command is refused, in terms that each protocol renders in its own form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub kind: RefusalKind,
+    pub message: Arc<str>,
+    pub hint: Option<Arc<str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    Policy,
+    TooLarge,
+    Unsupported,
+}
+
+/// Why a session cannot open or go on. The bot sees a fixed text for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// Any reason for which a login is refused; which one stands in our log only.
+    LoginRefused,
+    /// The token was good, but the connection does not open this database.
+    DatabaseNotAllowed,
+    TlsRequired,
+    TooManySessions,
+    TargetUnreachable,
+    TargetLoginFailed,
+    DeadlinePassed,
+    Killed,
+    TokenExpired,
+    Draining,
+    RecordingFailed,
+    /// The named leg broke the protocol.
+    ProtocolError(Leg),
+    Defect,
+}
+
+/// What identifies the session that a cancel request is meant for.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CancelKey {
+    pub process_id: u32,
+    pub secret: Vec<u8>,
+}
+
+/// What a machine noticed, in the order in which it happened.
+pub enum Report {
+    /// The session can be cancelled with this key from now on. `upstream` is the target's own.
+    CancelKey { key: CancelKey },
+    /// The exchange that `accept` or `refuse` began with this number is complete.
+    Ended { number: u64, outcome: Outcome },
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    pub rows: u64,
+    /// Bytes of the answer as delivered to the bot.
+    pub answer_bytes: u64,
+    /// The protocol's error code, if the exchange ended in an error.
+    pub error: Option<String>,
+    /// The target's completion word.
+    pub tag: Option<String>,
+}
+
+/// A peer broke the protocol. The session ends, closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} broke the protocol: {what}", leg.name())]
+pub struct Fault {
+    pub leg: Leg,
+    pub what: &'static str,
+}
+
+/// What a machine needs to know of its listener and target at birth.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The listener can do TLS.
+    pub downstream_tls: bool,
+    /// Random bytes for this session's own cancel key; nobody else has seen them.
+    pub cancel_seed: [u8; 32],
+}
+
+/// One session's protocol state. A match a method, so that the compiler lists what a new protocol
+/// lacks.
+pub enum Machine {
+    Postgres(Box<postgres::Machine>),
+}
+
+impl Machine {
+    #[must_use]
+    pub fn new(protocol: Protocol, setting: Setting) -> Self {
+        match protocol {
+            Protocol::Postgres => Self::Postgres(Box::new(postgres::Machine::new(setting))),
+        }
+    }
+
+    /// A machine whose only errand is to deliver a cancel request to the target: it never has a
+    /// downstream leg. Begins with `begin_upstream`.
+    #[must_use]
+    pub fn errand(protocol: Protocol, key: CancelKey) -> Self {
+        match protocol {
+            Protocol::Postgres => Self::Postgres(Box::new(postgres::Machine::errand(key))),
+        }
+    }
+
+    /// Looks at the unread bytes of `leg`. Call again after each consumed step until it needs more.
+    pub fn step(&mut self, leg: Leg, unread: &[u8], said: &mut Said) -> Result<Step, Fault> {
+        match self {
+            Self::Postgres(machine) => machine.step(leg, unread, said),
+        }
+    }
+
+    /// TLS is up on `leg`.
+    pub fn tls_started(
+        &mut self,
+        leg: Leg,
+        facts: &TlsFacts,
+        said: &mut Said,
+    ) -> Result<(), Fault> {
+        match self {
+            Self::Postgres(machine) => machine.tls_started(leg, facts, said),
+        }
+    }
+
+    /// The upstream connection stands: log in.
+    pub fn begin_upstream(&mut self, login: UpstreamLogin, said: &mut Said) {
+        match self {
+            Self::Postgres(machine) => machine.begin_upstream(login, said),
+        }
+    }
+
+    /// The command last asked about may run. `number` comes back in `Report::Ended`.
+    pub fn accept(&mut self, facts: Arc<Facts>, number: u64) {
+        match self {
+            Self::Postgres(machine) => machine.accept(facts, number),
+        }
+    }
+
+    /// The command last asked about must not run. Says what the protocol demands on each leg.
+    pub fn refuse(&mut self, refusal: &Refusal, number: u64, said: &mut Said) {
+        match self {
+            Self::Postgres(machine) => machine.refuse(refusal, number, said),
+        }
+    }
+
+    /// Facts of a statement or cursor that text can run by name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<Arc<Facts>> {
+        match self {
+            Self::Postgres(machine) => machine.named(name),
+        }
+    }
+
+    /// How the session reads text now.
+    #[must_use]
+    pub fn lexing(&self) -> Lexing {
+        match self {
+            Self::Postgres(machine) => machine.lexing(),
+        }
+    }
+
+    pub fn report(&mut self) -> Option<Report> {
+        match self {
+            Self::Postgres(machine) => machine.report(),
+        }
+    }
+
+    /// The target's cancel key, if work is in flight that a cancel request may stop now. Until
+    /// `cancel_done`, no further command of the bot is begun.
+    pub fn cancel(&mut self) -> Option<CancelKey> {
+        match self {
+            Self::Postgres(machine) => machine.cancel(),
+        }
+    }
+
+    pub fn cancel_done(&mut self) {
+        match self {
+            Self::Postgres(machine) => machine.cancel_done(),
+        }
+    }
+
+    /// The session's last words: to the bot an error in the protocol's own form, if it can still
+    /// take one, and to the target a goodbye.
+    pub fn farewell(&mut self, why: Farewell, said: &mut Said) {
+        match self {
+            Self::Postgres(machine) => machine.farewell(why, said),
+        }
+    }
+
+    /// Nothing is in flight and no transaction is open: a drain may end the session here.
+    #[must_use]
+    pub fn idle(&self) -> bool {
+        match self {
+            Self::Postgres(machine) => machine.idle(),
+        }
+    }
+}
