@@ -6,19 +6,3 @@
 pub mod limits;
 /// The vocabulary: identities, targets, commands, facts, verdicts, sessions, events.
 pub mod model;
-/// Sockets, buffers and TLS: two drivers, io_uring and epoll, behind one trait.
-pub mod io;
-/// Command text to facts, facts to a verdict.
-pub mod judge;
-/// Both directions of every session, in append-only segments.
-pub mod record;
-/// Tokens to principals, and the credentials that upstream logins lease.
-pub mod identity;
-/// Audit events, metrics and logs.
-pub mod observe;
-/// Files to model types; refuses what it does not know.
-pub mod config;
-/// Everything slow: key sets, reload, the admin socket, name resolution.
-pub mod control;
-/// The operator's commands.
-pub mod cli;

@@ -34,11 +34,14 @@ pub enum What {
     },
     Statement(Box<Exchange>),
     CancelRequested,
+    /// `by` names the operator's socket peer, or the signal.
     ConfigReloaded {
         version: String,
+        by: String,
     },
     ReloadRefused {
         reason: String,
+        by: String,
     },
     RecordingFailed {
         reason: String,

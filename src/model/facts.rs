@@ -34,6 +34,11 @@ macro_rules! bit_set {
             }
 
             #[must_use]
+            pub const fn without(self, other: Self) -> Self {
+                Self(self.0 & !other.0)
+            }
+
+            #[must_use]
             pub const fn contains(self, other: Self) -> bool {
                 self.0 & other.0 == other.0
             }
@@ -95,7 +100,8 @@ bit_set! {
         FILE_WRITE = 13 => "file_write",
         PROGRAM_EXEC = 14 => "program_exec",
         NETWORK = 15 => "network",
-        /// Runs code that the text does not show: DO, CALL, dynamic SQL.
+        /// Runs code that the text does not show: DO, CALL, dynamic SQL, a function that is not one
+        /// of the server's own.
         CODE_EXEC = 16 => "code_exec",
         COPY_IN = 17 => "copy_in",
         COPY_OUT = 18 => "copy_out",
@@ -156,8 +162,56 @@ pub struct Statement {
     pub effects: Effects,
     pub flags: Flags,
     pub relations: Vec<Relation>,
-    /// Functions called, `schema.name` or `name`, lower case unless quoted.
-    pub functions: Vec<Box<str>>,
+    /// Functions called, or made to be called.
+    pub functions: Vec<Function>,
+    pub code: Code,
+}
+
+/// A function that a statement names, spelt as the server would fold it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Function {
+    /// As written; `None` leaves it to the search path.
+    pub schema: Option<Box<str>>,
+    pub name: Box<str>,
+    pub origin: Origin,
+    pub body: Body,
+}
+
+impl std::fmt::Display for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(f, "{schema}.{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// Whose a function is, as far as its name tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// One of the server's own. What it does is among the statement's effects.
+    Server,
+    /// A user's or an extension's: it may do anything.
+    Elsewhere,
+}
+
+/// Where the code is that a function runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// In the function.
+    Own,
+    /// In what it is given: whoever calls it writes the code.
+    Given,
+}
+
+/// Where the code is that a statement runs and does not show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Code {
+    /// In the functions that it names, if it runs any.
+    #[default]
+    Named,
+    /// Elsewhere as well, under no name that a rule could ask for: `DO`, `CREATE FUNCTION`.
+    Unnamed,
 }
 
 /// Why a command could not be understood.
@@ -175,6 +229,8 @@ pub enum Unknown {
     UnlistedStatement,
     /// Runs a prepared statement or cursor that was not seen being made.
     UnseenName,
+    /// The classifier itself failed: a defect, or no file descriptors left.
+    NotClassified,
 }
 
 impl Unknown {
@@ -189,6 +245,7 @@ impl Unknown {
             Self::UnsafeLexing => "the session's settings change how text is read",
             Self::UnlistedStatement => "the kind of statement is not known",
             Self::UnseenName => "it runs a statement that was not seen being prepared",
+            Self::NotClassified => "the classifier could not be asked",
         }
     }
 }
@@ -222,5 +279,19 @@ impl Facts {
     #[must_use]
     pub fn unknown(why: Unknown) -> Self {
         Self { effects: Effects::UNKNOWN, unknown: Some(why), ..Self::default() }
+    }
+
+    /// Facts of a command that may be either of two: everything that one of them may do.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.effects |= other.effects;
+        both.flags |= other.flags;
+        both.statements.extend(other.statements.iter().cloned());
+        both.unknown = self.unknown.or(other.unknown);
+        both.fingerprint = self.fingerprint.rotate_left(1) ^ other.fingerprint;
+        both.definitions.extend(other.definitions.iter().cloned());
+        both.executes.extend(other.executes.iter().cloned());
+        both
     }
 }

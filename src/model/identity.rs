@@ -9,7 +9,7 @@ pub type AccountName = Arc<str>;
 pub type IssuerName = Arc<str>;
 
 /// A claim's value, reduced to what rules can compare.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 pub enum ClaimValue {
     Text(String),

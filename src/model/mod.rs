@@ -5,6 +5,7 @@ pub mod command;
 pub mod event;
 pub mod facts;
 pub mod identity;
+pub mod recording;
 pub mod secret;
 pub mod session;
 pub mod target;

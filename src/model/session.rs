@@ -3,7 +3,10 @@
 use uuid::Uuid;
 
 /// Time-ordered (UUIDv7), so that recordings sort by their start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
 pub struct SessionId(pub Uuid);
 
 impl SessionId {
@@ -159,6 +162,37 @@ pub struct Totals {
     pub exchanges: u64,
     pub denied: u64,
     pub rows: u64,
+    /// Sent to the bot, refusals included.
     pub downstream_bytes: u64,
+    /// Sent to the target.
     pub upstream_bytes: u64,
+}
+
+impl Totals {
+    pub const fn count_sent(&mut self, leg: Leg, bytes: usize) {
+        match leg {
+            Leg::Downstream => self.downstream_bytes += bytes as u64,
+            Leg::Upstream => self.upstream_bytes += bytes as u64,
+        }
+    }
+}
+
+/// Which sessions an operator ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KillScope {
+    Session(SessionId),
+    Account(String),
+    Target(String),
+    All,
+}
+
+impl std::fmt::Display for KillScope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Session(id) => write!(f, "session {id}"),
+            Self::Account(name) => write!(f, "account {name}"),
+            Self::Target(name) => write!(f, "target {name}"),
+            Self::All => f.write_str("all sessions"),
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! What a bot reaches, and on what terms: targets, listeners and connections.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::identity::AccountName;
+use crate::model::secret::Secret;
 
 pub type TargetName = Arc<str>;
 pub type PolicyName = Arc<str>;
@@ -52,7 +54,7 @@ pub struct Target {
 pub struct Listener {
     pub target: TargetName,
     /// Address literal and port.
-    pub bind: std::net::SocketAddr,
+    pub bind: SocketAddr,
     /// `None` only on loopback: then bots cannot log in by token, since a token needs TLS.
     pub tls: Option<KeyPairFiles>,
 }
@@ -104,4 +106,27 @@ impl Connection {
     pub fn name(&self) -> String {
         format!("{}@{}", self.account, self.target)
     }
+
+    #[must_use]
+    pub fn opens(&self, database: &str) -> bool {
+        self.databases.as_ref().is_none_or(|list| list.iter().any(|open| open == database))
+    }
+}
+
+/// Where a target answers, and what to show it there.
+pub struct Dialled {
+    pub addresses: Vec<SocketAddr>,
+    /// `None` where the target asks for no password.
+    pub password: Option<Secret<Vec<u8>>>,
+}
+
+/// Why a target cannot be dialled. For our log; the bot is told only that it cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    #[error("{host} could not be resolved")]
+    Resolve { host: String, source: std::io::Error },
+    #[error("{host} was not resolved in time")]
+    ResolvedTooLate { host: String },
+    #[error("the credential could not be leased")]
+    Lease { source: Box<dyn std::error::Error + Send + Sync> },
 }
