@@ -6,3 +6,5 @@
 pub mod limits;
 /// The vocabulary: identities, targets, commands, facts, verdicts, sessions, events.
 pub mod model;
+/// Sockets, buffers and TLS: two drivers, io_uring and epoll, behind one trait.
+pub mod io;
