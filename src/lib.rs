@@ -8,3 +8,5 @@ pub mod limits;
 pub mod model;
 /// Sockets, buffers and TLS: two drivers, io_uring and epoll, behind one trait.
 pub mod io;
+/// Wire protocols as sans-IO machines: bytes in, steps out.
+pub mod wire;

@@ -31,7 +31,7 @@ pub enum Step {
     /// with `tls_started`.
     StartTls { bytes: usize, leg: Leg },
     /// The first `bytes` held the bot's credentials and are consumed, never recorded. Answer with
-    /// `admit` or `turn_away`.
+    /// `begin_upstream` or `farewell`.
     Login { bytes: usize, login: Box<Login> },
     /// The target has accepted the login: from here on everything is recorded.
     Opened { bytes: usize },
@@ -41,12 +41,36 @@ pub enum Step {
     Finish { bytes: usize },
 }
 
+impl Step {
+    /// How many of the offered bytes the step speaks of.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        match self {
+            Self::Need { .. } | Self::Wait | Self::Cancel { .. } => 0,
+            Self::Relay { bytes }
+            | Self::Drop { bytes }
+            | Self::Judge { bytes, .. }
+            | Self::StartTls { bytes, .. }
+            | Self::Login { bytes, .. }
+            | Self::Opened { bytes }
+            | Self::Finish { bytes } => *bytes,
+        }
+    }
+}
+
 /// Bytes that a machine says of its own accord during a step, to be sent after everything that
 /// earlier steps relayed.
 #[derive(Default)]
 pub struct Said {
     pub downstream: Vec<u8>,
     pub upstream: Vec<u8>,
+}
+
+impl Said {
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.downstream.is_empty() && self.upstream.is_empty()
+    }
 }
 
 /// What a bot shows at login.
@@ -144,8 +168,11 @@ pub struct CancelKey {
 
 /// What a machine noticed, in the order in which it happened.
 pub enum Report {
-    /// The session can be cancelled with this key from now on. `upstream` is the target's own.
+    /// The session can be cancelled with this key from now on.
     CancelKey { key: CancelKey },
+    /// The target refused the login, in its own words: for the log, not for the bot. Before
+    /// `Opened` a `Fault` of the upstream leg comes with it; afterwards the bot has been told.
+    UpstreamLoginFailed { code: String, message: String },
     /// The exchange that `accept` or `refuse` began with this number is complete.
     Ended { number: u64, outcome: Outcome },
 }
@@ -291,5 +318,21 @@ impl Machine {
         match self {
             Self::Postgres(machine) => machine.idle(),
         }
+    }
+}
+
+/// The name by which a protocol is agreed on in a TLS handshake (RFC 7301).
+#[must_use]
+pub const fn alpn(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Postgres => b"postgresql",
+    }
+}
+
+/// The language of a protocol's commands.
+#[must_use]
+pub const fn language(protocol: Protocol) -> Language {
+    match protocol {
+        Protocol::Postgres => Language::PostgresSql,
     }
 }

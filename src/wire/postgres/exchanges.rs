@@ -1,0 +1,71 @@
+//! Sums up exchanges until they are complete, and keeps what is to be reported.
+//! Knows numbers and counts; which message belongs to which exchange is the relay's matter.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::wire::postgres::message::tag_rows;
+use crate::wire::{Outcome, Report};
+
+#[derive(Default)]
+pub struct Exchanges {
+    open: HashMap<u64, Tally, foldhash::fast::RandomState>,
+    reports: VecDeque<Report>,
+}
+
+#[derive(Default)]
+struct Tally {
+    outcome: Outcome,
+    /// Rows of the command that has not completed yet.
+    rows: u64,
+}
+
+impl Exchanges {
+    pub fn begin(&mut self, number: u64) {
+        self.open.insert(number, Tally::default());
+    }
+
+    pub fn is_open(&self, number: u64) -> bool {
+        self.open.contains_key(&number)
+    }
+
+    /// Rows and bytes that went to the bot.
+    pub fn deliver(&mut self, number: u64, rows: u64, bytes: u64) {
+        if let Some(tally) = self.open.get_mut(&number) {
+            tally.rows += rows;
+            tally.outcome.rows += rows;
+            tally.outcome.answer_bytes += bytes;
+        }
+    }
+
+    /// A command of the exchange completed. Its tag counts rows that were not sent.
+    pub fn complete(&mut self, number: u64, tag: String) {
+        if let Some(tally) = self.open.get_mut(&number) {
+            if tally.rows == 0 {
+                tally.outcome.rows += tag_rows(&tag).unwrap_or(0);
+            }
+            tally.rows = 0;
+            tally.outcome.tag = Some(tag);
+        }
+    }
+
+    pub fn fail(&mut self, number: u64, code: &str) {
+        if let Some(tally) = self.open.get_mut(&number) {
+            tally.outcome.error = Some(code.to_owned());
+        }
+    }
+
+    /// The exchange is complete. Nothing happens if it was so before.
+    pub fn end(&mut self, number: u64) {
+        if let Some(tally) = self.open.remove(&number) {
+            self.reports.push_back(Report::Ended { number, outcome: tally.outcome });
+        }
+    }
+
+    pub fn note(&mut self, report: Report) {
+        self.reports.push_back(report);
+    }
+
+    pub fn report(&mut self) -> Option<Report> {
+        self.reports.pop_front()
+    }
+}

@@ -1,0 +1,272 @@
+//! A split anywhere changes nothing: every transcript is played whole, cut in two at each place,
+//! and byte by byte.
+
+use super::*;
+
+fn transcripts() -> Vec<(&'static str, Vec<Event>)> {
+    let begin = || [Bot(q("BEGIN")), Target(join(&[done("BEGIN"), z(b'T')]))];
+    let copy_in = || frame(b'G', &[0, 0, 0]);
+    let line = || frame(b'd', b"1\tone\n");
+    let end = || frame(b'c', b"");
+    vec![
+        (
+            "simple queries",
+            vec![
+                Bot(join(&[q("SELECT 1"), q("SELECT 2"), q("")])),
+                Target(join(&[columns(), row(), row(), done("SELECT 2"), z(b'I')])),
+                Target(join(&[error("22012"), z(b'I'), ok("I"), z(b'I')])),
+                Bot(frame(b'X', b"")),
+            ],
+        ),
+        (
+            "refusals among simple queries",
+            vec![
+                Bot(join(&[q("DROP a"), q("SELECT 1"), q("DROP b"), frame(b'F', b"12345678")])),
+                Target(join(&[done("SELECT 1"), z(b'I'), error("42601"), z(b'I')])),
+                Target(join(&[error("42601"), z(b'I')])),
+            ],
+        ),
+        (
+            "a refusal in a transaction",
+            [&begin()[..], &[Bot(q("DROP a")), Target(join(&[error("42601"), z(b'E')]))]].concat(),
+        ),
+        (
+            "a pipeline with a refusal in its middle",
+            vec![
+                Bot(join(&[pbe("SELECT 1"), p("x", "DROP a"), b("", "x"), e(""), flush(), sync()])),
+                Bot(join(&[pbe("SELECT 2"), sync()])),
+                Target(join(&[ok("12"), row(), done("SELECT 1"), error("42601"), z(b'I')])),
+                Target(join(&[ok("12"), row(), done("SELECT 1"), z(b'I')])),
+            ],
+        ),
+        (
+            "an error of the server, and what it skips",
+            vec![
+                Bot(join(&[pbe("SELECT 1/0"), pbe("SELECT 1"), pbe("DROP a"), sync()])),
+                Target(join(&[ok("12"), error("22012"), z(b'I')])),
+                Bot(join(&[q("SELECT 3")])),
+                Target(join(&[done("SELECT 0"), z(b'I')])),
+            ],
+        ),
+        (
+            "names, cursors and portals in parts",
+            [
+                &begin()[..],
+                &[
+                    Bot(join(&[p("s", "SELECT 1"), frame(b'D', b"Ss\0"), b("c", "s")])),
+                    Bot(join(&[
+                        frame(b'D', b"Pc\0"),
+                        e("c"),
+                        e("c"),
+                        frame(b'C', b"Pc\0"),
+                        sync(),
+                    ])),
+                    Target(join(&[ok("1"), frame(b't', &[0, 0]), columns(), ok("2"), ok("n")])),
+                    Target(join(&[row(), ok("s"), done("SELECT 0"), ok("3"), z(b'T')])),
+                    Bot(q("DECLARE d CURSOR FOR SELECT 1")),
+                    Target(join(&[done("DECLARE CURSOR"), z(b'T')])),
+                    Bot(join(&[e("d"), sync()])),
+                    Target(join(&[row(), ok("s"), z(b'T')])),
+                ],
+            ]
+            .concat(),
+        ),
+        (
+            "copies",
+            vec![
+                Bot(join(&[pbe("COPY a FROM STDIN"), sync()])),
+                Target(join(&[ok("12"), copy_in()])),
+                Bot(join(&[line(), line(), end(), sync()])),
+                Target(join(&[done("COPY 2"), z(b'I')])),
+                Bot(q("COPY a TO STDOUT; COPY b FROM STDIN")),
+                Target(join(&[frame(b'H', &[0, 0, 0]), line(), end(), done("COPY 1"), copy_in()])),
+                Bot(join(&[line(), frame(b'f', b"no\0")])),
+                Target(join(&[error("57014"), z(b'I')])),
+            ],
+        ),
+        (
+            "what comes unasked",
+            vec![
+                Target(frame(b'A', b"\0\0\0\x01c\0p\0")),
+                Bot(q("SELECT 1")),
+                Target(join(&[frame(b'N', b"SNOTICE\0\0"), columns(), row(), done("SELECT 1")])),
+                Target(join(&[frame(b'S', b"client_encoding\0SJIS\0"), z(b'I')])),
+                Bot(join(&[q("SELECT 2"), q("SELECT 3")])),
+                Target(join(&[done("SELECT 0"), z(b'I')])),
+                Target(join(&[done("SELECT 0"), z(b'I')])),
+                Target(severe("57P01", "FATAL")),
+            ],
+        ),
+        ("a lie of the bot", vec![Bot(join(&[q("SELECT 1"), frame(b'?', b"x")]))]),
+        (
+            "a lie of the target",
+            vec![Bot(q("SELECT 1")), Target(join(&[columns(), row(), frame(b'?', b"x")]))],
+        ),
+    ]
+}
+
+fn play(events: impl IntoIterator<Item = Event>) -> Seen {
+    let mut drive = Drive::relaying();
+    for event in events {
+        drive.play(&[event]);
+    }
+    drive.seen
+}
+
+/// The same bytes in pieces that `cut` makes of each.
+fn in_pieces(event: &Event, cut: &impl Fn(&[u8]) -> Vec<Vec<u8>>) -> Vec<Event> {
+    match event {
+        Bot(bytes) => cut(bytes).into_iter().map(Bot).collect(),
+        Target(bytes) => cut(bytes).into_iter().map(Target).collect(),
+    }
+}
+
+#[test]
+fn a_split_anywhere_changes_nothing() {
+    for (name, events) in transcripts() {
+        let whole = play(events.clone());
+        assert!(whole.to_bot.len() + whole.to_target.len() > 0, "{name}");
+        let bytewise = |bytes: &[u8]| bytes.iter().map(|byte| vec![*byte]).collect();
+        let pieces = events.iter().flat_map(|event| in_pieces(event, &bytewise));
+        assert_eq!(play(pieces), whole, "{name}, byte by byte");
+        for (at, event) in events.iter().enumerate() {
+            let (Bot(bytes) | Target(bytes)) = event;
+            for cut in 1..bytes.len() {
+                let halves = |bytes: &[u8]| vec![bytes[..cut].to_vec(), bytes[cut..].to_vec()];
+                let mut cut_events = events.clone();
+                cut_events.splice(at..=at, in_pieces(event, &halves));
+                assert_eq!(play(cut_events), whole, "{name}, event {at} cut at {cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn transcripts_end_as_they_should() {
+    for (name, events) in transcripts() {
+        let seen = play(events);
+        assert_eq!(seen.fault.is_some(), name.starts_with("a lie"), "{name}: {:?}", seen.fault);
+    }
+}
+
+#[test]
+fn an_opening_byte_by_byte_is_the_same_opening() {
+    let open = |piece: usize| {
+        let mut drive = Drive::new();
+        for part in ssl_request().chunks(piece) {
+            drive.bot(part);
+        }
+        drive.tls(Leg::Downstream, TlsFacts::default());
+        let pairs = [("user", "ci"), ("_pq_.x", "1"), ("TimeZone", "UTC")];
+        let hello = join(&[startup(0x0003_0002, &pairs), frame(b'p', b"token\0")]);
+        for part in hello.chunks(piece) {
+            drive.bot(part);
+        }
+        drive.begin_upstream(plain_login());
+        let answer = join(&[
+            frame(b'R', &[0, 0, 0, 5, 1, 2, 3, 4]),
+            frame(b'N', b"SNOTICE\0\0"),
+            frame(b'R', &[0, 0, 0, 0]),
+            settings(),
+            frame(b'K', &[0, 0, 0, 42, 1, 2, 3, 4]),
+            z(b'I'),
+        ]);
+        for part in answer.chunks(piece) {
+            drive.target(part);
+        }
+        assert!(drive.opened && drive.machine.idle());
+        (drive.seen, drive.logins)
+    };
+    let whole = open(usize::MAX);
+    for piece in 1..20 {
+        assert_eq!(open(piece), whole, "pieces of {piece}");
+    }
+}
+
+/// A small generator of repeatable noise.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % below.max(1) as u64) as usize
+    }
+}
+
+/// Events with some bytes flipped, cut out, doubled, or moved to the other leg.
+fn damaged(events: &[Event], noise: &mut Noise) -> Vec<Event> {
+    let mut events = events.to_vec();
+    for _ in 0..=noise.next(3) {
+        let at = noise.next(events.len());
+        let (Bot(bytes) | Target(bytes)) = &mut events[at];
+        let place = noise.next(bytes.len());
+        match noise.next(5) {
+            0 if !bytes.is_empty() => bytes[place] ^= 1 << noise.next(8),
+            1 if !bytes.is_empty() => bytes[place] = noise.next(256) as u8,
+            2 => bytes.truncate(place),
+            3 => bytes.extend_from_within(place..),
+            _ => {
+                let other = noise.next(events.len());
+                events.swap(at, other);
+            }
+        }
+    }
+    events
+}
+
+#[test]
+fn noise_ends_in_a_fault_or_in_waiting_and_splits_do_not_matter() {
+    let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
+    let transcripts = transcripts();
+    for round in 0..4000 {
+        let (name, events) = &transcripts[round % transcripts.len()];
+        let events = damaged(events, &mut noise);
+        let whole = play(events.clone());
+        let sevens = |bytes: &[u8]| bytes.chunks(7).map(<[u8]>::to_vec).collect();
+        let pieces = play(events.iter().flat_map(|event| in_pieces(event, &sevens)));
+        if whole.fault.is_none() {
+            assert_eq!(pieces, whole, "{name}, round {round}");
+        }
+        for (number, _) in &whole.ended {
+            let times = whole.ended.iter().filter(|(other, _)| other == number).count();
+            assert_eq!(times, 1, "{name}, round {round}: exchange {number} ended {times} times");
+        }
+    }
+}
+
+#[test]
+fn nothing_refused_ever_reaches_the_target_whatever_the_pipeline() {
+    let mut noise = Noise(42);
+    let commands = [
+        pbe("DROP x"),
+        pbe("SELECT 1"),
+        q("DROP x"),
+        q("SELECT 2"),
+        sync(),
+        flush(),
+        p("s", "SELECT 3"),
+        p("s", "DROP x"),
+        join(&[b("c", "s"), e("c")]),
+        frame(b'C', b"Ss\0"),
+        frame(b'D', b"Ss\0"),
+        frame(b'd', b"DROP x"),
+        frame(b'c', b""),
+        frame(b'F', b"DROP x"),
+    ];
+    for round in 0..2000 {
+        let mut drive = Drive::relaying();
+        for _ in 0..12 {
+            drive.bot(&commands[noise.next(commands.len())]);
+        }
+        assert_eq!(drive.seen.fault, None, "round {round}");
+        let mut rest = drive.seen.to_target.as_slice();
+        while let Some((&[tag, a, b, c, d], _)) = rest.split_first_chunk::<5>() {
+            let total = u32::from_be_bytes([a, b, c, d]) as usize + 1;
+            let is_refused = rest[..total].windows(4).any(|word| word == b"DROP");
+            assert!(tag == b'd' || !is_refused, "round {round}");
+            rest = &rest[total..];
+        }
+    }
+}
