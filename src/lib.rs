@@ -10,3 +10,5 @@ pub mod model;
 pub mod io;
 /// Wire protocols as sans-IO machines: bytes in, steps out.
 pub mod wire;
+/// Command text to facts, facts to a verdict.
+pub mod judge;

@@ -1,0 +1,108 @@
+//! Facts by text, within a bound of bytes. Knows neither languages nor what facts mean.
+//! Lookup compares whole texts; the hash is keyed at random, so that nobody can choose texts
+//! that fall together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::model::facts::Facts;
+
+/// Two generations: new and used entries live in the young one; when that holds half of the
+/// bound, it becomes the old one, and what was old and unused is dropped at once.
+///
+/// Invariant: each generation weighs at most half of the bound.
+pub(super) struct Cache {
+    young: Generation,
+    old: Generation,
+    generation_bytes_max: usize,
+}
+
+impl Cache {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self {
+            young: Generation::default(),
+            old: Generation::default(),
+            generation_bytes_max: bytes_max / 2,
+        }
+    }
+
+    pub(super) fn find(&mut self, text: &[u8]) -> Option<Arc<Facts>> {
+        if let Some(facts) = self.young.facts.get(text) {
+            return Some(Arc::clone(facts));
+        }
+        let (text, facts) = self.old.facts.remove_entry(text)?;
+        self.keep(text, Arc::clone(&facts));
+        Some(facts)
+    }
+
+    pub(super) fn insert(&mut self, text: &[u8], facts: Arc<Facts>) {
+        self.keep(text.into(), facts);
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.young.bytes + self.old.bytes
+    }
+
+    fn keep(&mut self, text: Box<[u8]>, facts: Arc<Facts>) {
+        let bytes = weight(&text, &facts);
+        if bytes > self.generation_bytes_max {
+            return;
+        }
+        if self.young.bytes + bytes > self.generation_bytes_max {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.bytes += bytes;
+        self.young.facts.insert(text, facts);
+        assert!(self.young.bytes <= self.generation_bytes_max, "a generation is over its bound");
+    }
+}
+
+#[derive(Default)]
+struct Generation {
+    facts: HashMap<Box<[u8]>, Arc<Facts>, RandomState>,
+    bytes: usize,
+}
+
+/// About what an entry costs in memory.
+fn weight(text: &[u8], facts: &Facts) -> usize {
+    let statements: usize = facts
+        .statements
+        .iter()
+        .map(|statement| {
+            let relations: usize = statement
+                .relations
+                .iter()
+                .map(|relation| {
+                    NAME_BYTES * 2
+                        + relation.name.len()
+                        + relation.schema.as_ref().map_or(0, |s| s.len())
+                })
+                .sum();
+            let functions: usize = statement
+                .functions
+                .iter()
+                .map(|function| {
+                    NAME_BYTES * 2
+                        + function.name.len()
+                        + function.schema.as_ref().map_or(0, |s| s.len())
+                })
+                .sum();
+            size_of_val(statement) + relations + functions
+        })
+        .sum();
+    let names: usize = facts.executes.iter().map(|name| NAME_BYTES + name.len()).sum();
+    ENTRY_BYTES
+        + text.len()
+        + size_of::<Facts>()
+        + statements
+        + names
+        + facts.definitions.len() * NAME_BYTES * 2
+}
+
+/// A name's pointer, length and allocation.
+const NAME_BYTES: usize = 40;
+/// A slot in the table, at its usual load, and two allocations' overhead.
+const ENTRY_BYTES: usize = 96;

@@ -1,0 +1,255 @@
+//! The policy language as it is written. Knows its keys, not what they come to: a key that is
+//! not here is refused, and one that later versions will have is refused by its name.
+
+use std::collections::BTreeMap;
+
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+/// One `[policy.NAME]`.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyDocument {
+    #[serde(default)]
+    pub(super) default: DefaultWord,
+    /// Absent: `deny`, or `pass` in a policy whose default is `pass`.
+    pub(super) unknown: Option<UnknownWord>,
+    #[serde(default)]
+    pub(super) options: OptionsDocument,
+    /// Lists of patterns, named `@name` in rules.
+    #[serde(default)]
+    pub(super) lists: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    pub(super) rule: Vec<RuleDocument>,
+    #[expect(dead_code, reason = "refused while it is read")]
+    mask: Option<Masks>,
+    #[expect(dead_code, reason = "refused while it is read")]
+    record: Option<RecordingLevels>,
+    #[expect(dead_code, reason = "refused while it is read")]
+    alert: Option<Alerts>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum DefaultWord {
+    Allow,
+    #[default]
+    Deny,
+    Pass,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UnknownWord {
+    Deny,
+    Pass,
+}
+
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OptionsDocument {
+    #[serde(default)]
+    pub(super) mode: Mode,
+    #[expect(dead_code, reason = "refused while it is read")]
+    derived: Option<Masks>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    #[default]
+    Enforce,
+    /// What would be denied is allowed, and named.
+    Observe,
+}
+
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleDocument {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) when: WhenDocument,
+    pub(super) action: ActionWord,
+    pub(super) message: Option<String>,
+    #[expect(dead_code, reason = "refused while it is read")]
+    cel: Option<Expressions>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ActionWord {
+    Allow,
+    Deny,
+}
+
+/// All that are present must hold.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WhenDocument {
+    pub(super) effects: BitsDocument,
+    pub(super) flags: FlagsDocument,
+    pub(super) objects: ObjectsDocument,
+    pub(super) functions: PatternsDocument,
+    pub(super) verb: Option<Texts>,
+    pub(super) claims: BTreeMap<String, ClaimDocument>,
+    pub(super) labels: BTreeMap<String, Texts>,
+    pub(super) account: Option<Texts>,
+    pub(super) target: Option<Texts>,
+    pub(super) database: Option<Texts>,
+    pub(super) text: TextDocument,
+    time: Option<Times>,
+    rows_estimate: Option<RowEstimates>,
+    cel: Option<Expressions>,
+}
+
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct BitsDocument {
+    pub(super) any: Option<Vec<String>>,
+    pub(super) all: Option<Vec<String>>,
+    pub(super) only: Option<Vec<String>>,
+    pub(super) none: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FlagsDocument {
+    pub(super) any: Option<Vec<String>>,
+    pub(super) none: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ObjectsDocument {
+    pub(super) any: Option<Texts>,
+    pub(super) only: Option<Texts>,
+    pub(super) read: PatternsDocument,
+    pub(super) write: PatternsDocument,
+    pub(super) define: PatternsDocument,
+}
+
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PatternsDocument {
+    pub(super) any: Option<Texts>,
+    pub(super) only: Option<Texts>,
+}
+
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TextDocument {
+    pub(super) keywords: Option<Texts>,
+    pub(super) matches: Option<Texts>,
+    entities: Option<Detectors>,
+}
+
+/// One text, or a list of them of which any will do.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(untagged, expecting = "a text or a list of texts")]
+pub(super) enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Texts {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        let texts = match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Many(texts) => texts,
+        };
+        texts.iter().map(String::as_str)
+    }
+}
+
+/// A claim's patterns; a table is part of a nested claim's name.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(untagged, expecting = "a text, a list of texts, or a table of nested claims")]
+pub(super) enum ClaimDocument {
+    Patterns(Texts),
+    Nested(BTreeMap<String, ClaimDocument>),
+}
+
+impl<'de> Deserialize<'de> for DefaultWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "allow" => Ok(Self::Allow),
+            "deny" => Ok(Self::Deny),
+            "pass" => Ok(Self::Pass),
+            "hold" => Err(de::Error::custom(HOLD)),
+            other => Err(de::Error::unknown_variant(other, &["allow", "deny", "pass"])),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for UnknownWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "deny" => Ok(Self::Deny),
+            "pass" => Ok(Self::Pass),
+            "hold" => Err(de::Error::custom(HOLD)),
+            "allow" => Err(de::Error::custom(
+                "commands that could not be understood are allowed only by a rule that names \
+                 them: action = \"allow\" with `unknown` in effects.only",
+            )),
+            other => Err(de::Error::unknown_variant(other, &["deny", "pass"])),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ActionWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ActionVisitor)
+    }
+}
+
+struct ActionVisitor;
+
+impl<'de> Visitor<'de> for ActionVisitor {
+    type Value = ActionWord;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("\"allow\" or \"deny\"")
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<ActionWord, E> {
+        match word {
+            "allow" => Ok(ActionWord::Allow),
+            "deny" => Ok(ActionWord::Deny),
+            "hold" => Err(E::custom(HOLD)),
+            other => Err(E::unknown_variant(other, &["allow", "deny"])),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ActionWord, A::Error> {
+        let named: Option<String> = map.next_key()?;
+        while map.next_value::<IgnoredAny>().is_ok() && map.next_key::<IgnoredAny>()?.is_some() {}
+        Err(match named.as_deref() {
+            Some("hold" | "require_approval") => de::Error::custom(HOLD),
+            Some("mask") => de::Error::custom("masks are not available in this version"),
+            Some(other) => de::Error::unknown_variant(other, &["allow", "deny"]),
+            None => de::Error::custom("an action is \"allow\" or \"deny\""),
+        })
+    }
+}
+
+const HOLD: &str = "`hold` is not available in this version";
+
+/// Keys that the language keeps for later versions.
+macro_rules! later {
+    ($($name:ident $what:literal)*) => {
+        $(#[derive(Clone, Debug)]
+        struct $name;
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+                Err(de::Error::custom(concat!($what, " not available in this version")))
+            }
+        })*
+    };
+}
+
+later! {
+    Masks "masks are"
+    RecordingLevels "recording levels are"
+    Alerts "alerts are"
+    Expressions "`cel` conditions are"
+    Times "`time` conditions are"
+    RowEstimates "row estimates are"
+    Detectors "`text.entities` conditions are"
+}
