@@ -12,3 +12,5 @@ pub mod io;
 pub mod wire;
 /// Command text to facts, facts to a verdict.
 pub mod judge;
+/// Both directions of every session, in append-only segments.
+pub mod record;
