@@ -14,3 +14,5 @@ pub mod wire;
 pub mod judge;
 /// Both directions of every session, in append-only segments.
 pub mod record;
+/// Tokens to principals, and the credentials that upstream logins lease.
+pub mod identity;
