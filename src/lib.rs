@@ -16,3 +16,5 @@ pub mod judge;
 pub mod record;
 /// Tokens to principals, and the credentials that upstream logins lease.
 pub mod identity;
+/// The one order of things: open, judge, record, forward, answer, close.
+pub mod session;

@@ -1,0 +1,94 @@
+//! The exchanges in flight: begun by a verdict, ended by the machine's report.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::limits;
+use crate::model::facts::Facts;
+use crate::model::session::{Exchange, Parameter};
+use crate::model::time::Now;
+use crate::model::verdict::Verdict;
+use crate::wire::Outcome;
+
+/// Begun exchanges, oldest first.
+#[derive(Default)]
+pub(super) struct Exchanges {
+    begun: VecDeque<Begun>,
+    last_number: u64,
+}
+
+pub(super) struct Begun {
+    number: u64,
+    text: Arc<[u8]>,
+    text_bytes: u64,
+    parameters: Vec<Parameter>,
+    facts: Arc<Facts>,
+    verdict: Verdict,
+    begun_ns: u64,
+}
+
+impl Exchanges {
+    /// The number that the next exchange will bear.
+    pub(super) const fn next_number(&self) -> u64 {
+        self.last_number + 1
+    }
+
+    pub(super) fn begin(&mut self, mut begun: Begun) {
+        self.last_number += 1;
+        begun.number = self.last_number;
+        self.begun.push_back(begun);
+    }
+
+    /// The record of exchange `number`, now that its outcome is known.
+    pub(super) fn end(&mut self, number: u64, outcome: Outcome, now: Now) -> Option<Ended> {
+        let at = self.begun.iter().position(|begun| begun.number == number)?;
+        let begun = self.begun.remove(at)?;
+        Some(begun.ended(outcome, now))
+    }
+
+    /// What was still in flight when the session ended, without an answer.
+    pub(super) fn abandon(&mut self, now: Now) -> Vec<Ended> {
+        self.begun.drain(..).map(|begun| begun.ended(Outcome::default(), now)).collect()
+    }
+}
+
+pub(super) struct Ended {
+    pub(super) record: Exchange,
+    pub(super) facts: Arc<Facts>,
+    pub(super) verdict: Verdict,
+}
+
+impl Begun {
+    pub(super) fn new(
+        text: Arc<[u8]>,
+        text_bytes: u64,
+        parameters: Vec<Parameter>,
+        facts: Arc<Facts>,
+        verdict: Verdict,
+        now: Now,
+    ) -> Self {
+        Self { number: 0, text, text_bytes, parameters, facts, verdict, begun_ns: now.mono_ns }
+    }
+
+    fn ended(self, outcome: Outcome, now: Now) -> Ended {
+        let kept = self.text.get(..limits::EXCHANGE_TEXT_BYTES_MAX).unwrap_or(&self.text);
+        let grounds = self.verdict.grounds();
+        let record = Exchange {
+            number: self.number,
+            text: String::from_utf8_lossy(kept).into_owned(),
+            text_bytes: self.text_bytes,
+            parameters: self.parameters,
+            fingerprint: self.facts.fingerprint,
+            verdict: self.verdict.word().to_owned(),
+            rule: grounds.rule.to_string(),
+            observed: grounds.observed.as_ref().map(ToString::to_string),
+            effects: self.facts.effects.names().map(str::to_owned).collect(),
+            rows: outcome.rows,
+            answer_bytes: outcome.answer_bytes,
+            latency_us: now.mono_ns.saturating_sub(self.begun_ns) / 1_000,
+            error: outcome.error,
+            tag: outcome.tag,
+        };
+        Ended { record, facts: self.facts, verdict: self.verdict }
+    }
+}
