@@ -18,3 +18,5 @@ pub mod record;
 pub mod identity;
 /// The one order of things: open, judge, record, forward, answer, close.
 pub mod session;
+/// Audit events, metrics and logs.
+pub mod observe;
