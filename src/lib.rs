@@ -20,3 +20,5 @@ pub mod identity;
 pub mod session;
 /// Audit events, metrics and logs.
 pub mod observe;
+/// Files to model types; refuses what it does not know.
+pub mod config;

@@ -1,0 +1,150 @@
+//! Files to model types. Strict: what is not known, not resolved or not possible is a diagnostic
+//! with file, line and what to do; all of them are reported at once. Opens nothing but files.
+
+mod access;
+mod load;
+mod node;
+mod policy;
+mod section;
+mod source;
+mod target;
+mod units;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::identity::vault::Vault;
+use crate::identity::{Account, Issuer};
+use crate::judge::policy::Library;
+use crate::model::recording::{Durability, OnFailure};
+use crate::model::target::{Connection, Listener, Target};
+use crate::observe::log::LogFormat;
+
+pub use load::{load, load_text, vault_of};
+pub use target::{VAULT_NAME_HINT, is_vault_name};
+pub use units::{DURATION_HINT, UnitError, duration_ms};
+
+/// A whole configuration, every name in it resolved.
+#[derive(Debug)]
+pub struct Config {
+    pub node: Node,
+    pub recording: Recording,
+    pub issuers: Vec<Arc<Issuer>>,
+    pub accounts: Vec<Account>,
+    pub targets: Vec<Arc<Target>>,
+    pub listeners: Vec<Listener>,
+    pub connections: Vec<Arc<Connection>>,
+    pub policies: Arc<Library>,
+    pub sinks: Vec<Sink>,
+    /// Beginning of the SHA-256 over all files, in the order in which they were read.
+    pub version: String,
+    /// Every file that was read, the main one first.
+    pub files: Vec<PathBuf>,
+    /// What works and is probably not meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    pub name: String,
+    pub state_dir: PathBuf,
+    pub workers: Workers,
+    pub vault: Vault,
+    pub admin: Admin,
+    pub driver: DriverChoice,
+    pub log: Log,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// One a core.
+    Auto,
+    Exactly(u16),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    pub socket: PathBuf,
+    /// For `/metrics`; plain HTTP, so loopback only.
+    pub bind: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriverChoice {
+    Auto,
+    Uring,
+    Epoll,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: LogLevel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    pub durability: Durability,
+    pub on_failure: OnFailure,
+    /// A segment is sealed when it has grown to this.
+    pub segment_bytes: u64,
+    pub dir: PathBuf,
+}
+
+/// Where audit events go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// A line of JSON an event.
+    File { path: PathBuf },
+}
+
+/// What is wrong, where, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Diagnostic {
+    pub file: PathBuf,
+    /// Counts from 1; 0 stands for the file as a whole.
+    pub line: usize,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl std::fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        write!(f, ": {}", self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

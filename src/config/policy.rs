@@ -1,0 +1,68 @@
+//! `[policy.NAME]` tables. Knows their names; `judge` knows what stands in them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::section::{Place, Section};
+use crate::judge::policy::{Library, PolicyDocument};
+use crate::model::target::PolicyName;
+
+/// One policy of a file, as written.
+pub struct Policy<'a> {
+    pub name: PolicyName,
+    document: PolicyDocument,
+    /// Where its rules stand, by id.
+    rules: BTreeMap<String, Place<'a>>,
+}
+
+/// The policies of one file.
+pub fn policies<'a>(section: &Section<'a>) -> Vec<(Policy<'a>, Place<'a>)> {
+    let Some(named) = section.find("policy").and_then(|field| field.section()) else {
+        return Vec::new();
+    };
+    named
+        .free_keys()
+        .filter_map(|(name, field)| {
+            let document = field.described()?;
+            let rules = rule_places(&field.section()?);
+            Some((Policy { name: name.into(), document, rules }, field.place))
+        })
+        .collect()
+}
+
+/// Compiles all policies. `None` where a rule does not mean what its author may think: that is
+/// noted at the rule's place.
+pub fn compile(policies: Vec<(Policy<'_>, Place<'_>)>, version: &str) -> Option<Arc<Library>> {
+    let mut places = BTreeMap::new();
+    let mut documents = BTreeMap::new();
+    for (policy, place) in policies {
+        places.insert(Arc::clone(&policy.name), (place, policy.rules));
+        documents.insert(policy.name, policy.document);
+    }
+    let (library, problems) = match Library::new(version.into(), documents) {
+        Ok(library) => {
+            let problems = library.check();
+            (Some(Arc::new(library)), problems)
+        }
+        Err(problems) => (None, problems),
+    };
+    for problem in &problems {
+        let Some((policy, rules)) = places.get(&problem.policy) else { continue };
+        let place = problem.rule.as_ref().and_then(|id| rules.get(&**id)).unwrap_or(policy);
+        place.problem(problem.to_string(), problem.fault.hint().unwrap_or_default());
+    }
+    library.filter(|_| problems.is_empty())
+}
+
+fn rule_places<'a>(policy: &Section<'a>) -> BTreeMap<String, Place<'a>> {
+    let rules = policy.find("rule").map(|field| field.sections()).unwrap_or_default();
+    let place =
+        |rule: &Section<'a>| Some((rule.find("id")?.text()?.to_owned(), rule.place.clone()));
+    rules.iter().filter_map(place).collect()
+}
+
+/// Names of the policies of one file.
+pub fn names(section: &Section<'_>) -> Vec<String> {
+    let named = section.find("policy").and_then(|field| field.section());
+    named.iter().flat_map(Section::free_keys).map(|(name, _)| name.to_owned()).collect()
+}
