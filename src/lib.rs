@@ -22,3 +22,5 @@ pub mod session;
 pub mod observe;
 /// Files to model types; refuses what it does not know.
 pub mod config;
+/// A pinned thread, its driver and its sessions.
+pub mod worker;
