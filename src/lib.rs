@@ -24,3 +24,5 @@ pub mod observe;
 pub mod config;
 /// A pinned thread, its driver and its sessions.
 pub mod worker;
+/// Everything slow: key sets, reload, the admin socket, name resolution.
+pub mod control;

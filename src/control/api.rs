@@ -1,0 +1,221 @@
+//! What the admin endpoints say and are told, as JSON. Server and client share these shapes.
+
+use std::net::SocketAddr;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::model::session::{KillScope, SessionId, Totals};
+use crate::observe::metrics::{
+    Counters, EventStats, KeySetState, NodeView, RecorderStats, SessionView, Snapshot,
+};
+
+pub const STATUS: &str = "/v1/status";
+pub const SESSIONS: &str = "/v1/sessions";
+pub const KILL: &str = "/v1/kill";
+pub const RELOAD: &str = "/v1/reload";
+pub const METRICS: &str = "/metrics";
+pub const HEALTH: &str = "/healthz";
+
+/// Answer to `STATUS`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub node: NodeView,
+    pub now_unix_s: u64,
+    pub sessions: u64,
+    /// Workers that did not report in time; their numbers are missing.
+    pub workers_silent: u64,
+    pub workers: Vec<WorkerLine>,
+    pub counters: Counters,
+    pub latency: Quantiles,
+    pub recorder: RecorderLine,
+    pub key_sets: Vec<KeySetState>,
+    pub events: EventStats,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerLine {
+    pub worker: u16,
+    pub driver: String,
+    pub sessions: u64,
+    pub connections: u64,
+    pub chunks_free: u64,
+    pub legs_parked: u64,
+}
+
+/// A distribution in a few numbers, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quantiles {
+    pub count: u64,
+    pub p50_us: u64,
+    pub p99_us: u64,
+    pub p999_us: u64,
+    pub max_us: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecorderLine {
+    pub state: RecorderState,
+    pub queue_bytes: u64,
+    pub blocks: u64,
+    pub raw_bytes: u64,
+    pub stored_bytes: u64,
+    pub commits: u64,
+    pub commit: Quantiles,
+    pub losses: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecorderState {
+    Recording,
+    Failed,
+}
+
+/// Answer to `SESSIONS`, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sessions {
+    pub workers_silent: u64,
+    pub sessions: Vec<SessionLine>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionLine {
+    pub id: String,
+    pub account: String,
+    pub target: String,
+    pub database: String,
+    pub peer: SocketAddr,
+    pub started_unix_ns: u64,
+    pub state: String,
+    pub worker: u16,
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+/// What `KILL` is told: `{"account": "payments-deploy"}`, or `"all"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KillRequest {
+    Session(uuid::Uuid),
+    Account(String),
+    Target(String),
+    All,
+}
+
+/// Answer to `KILL`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Killed {
+    pub ended: u64,
+    /// Workers that did not answer in time: their sessions may yet live.
+    pub workers_silent: u64,
+}
+
+/// Answer to `RELOAD`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    pub version: String,
+}
+
+/// Any answer but success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    pub error: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+}
+
+impl From<KillRequest> for KillScope {
+    fn from(request: KillRequest) -> Self {
+        match request {
+            KillRequest::Session(id) => Self::Session(SessionId(id)),
+            KillRequest::Account(name) => Self::Account(name),
+            KillRequest::Target(name) => Self::Target(name),
+            KillRequest::All => Self::All,
+        }
+    }
+}
+
+impl From<&Snapshot> for Status {
+    fn from(snapshot: &Snapshot) -> Self {
+        let mut latencies = None;
+        for report in &snapshot.reports {
+            merge(&mut latencies, &report.latency);
+        }
+        let workers = snapshot.reports.iter().map(|report| WorkerLine {
+            worker: report.worker,
+            driver: report.driver.to_owned(),
+            sessions: report.sessions.len() as u64,
+            connections: report.gauges.connections,
+            chunks_free: report.gauges.chunks_free,
+            legs_parked: report.gauges.legs_parked,
+        });
+        Self {
+            node: snapshot.node.clone(),
+            now_unix_s: snapshot.now_unix_s,
+            sessions: snapshot.reports.iter().map(|report| report.sessions.len() as u64).sum(),
+            workers_silent: snapshot.silent_workers() as u64,
+            workers: workers.collect(),
+            counters: snapshot.counters(),
+            latency: latencies.as_ref().map(Quantiles::from).unwrap_or_default(),
+            recorder: RecorderLine::from(&snapshot.recorder),
+            key_sets: snapshot.key_sets.clone(),
+            events: snapshot.events,
+        }
+    }
+}
+
+impl From<&RecorderStats> for RecorderLine {
+    fn from(stats: &RecorderStats) -> Self {
+        Self {
+            state: if stats.failed { RecorderState::Failed } else { RecorderState::Recording },
+            queue_bytes: stats.queue_bytes,
+            blocks: stats.blocks,
+            raw_bytes: stats.raw_bytes,
+            stored_bytes: stats.stored_bytes,
+            commits: stats.commits,
+            commit: Quantiles::from(&stats.commit_us),
+            losses: stats.losses,
+        }
+    }
+}
+
+impl From<&Histogram<u64>> for Quantiles {
+    fn from(histogram: &Histogram<u64>) -> Self {
+        Self {
+            count: histogram.len(),
+            p50_us: histogram.value_at_quantile(0.5),
+            p99_us: histogram.value_at_quantile(0.99),
+            p999_us: histogram.value_at_quantile(0.999),
+            max_us: histogram.max(),
+        }
+    }
+}
+
+impl From<SessionView> for SessionLine {
+    fn from(view: SessionView) -> Self {
+        Self {
+            id: view.id.to_string(),
+            account: view.account.to_string(),
+            target: view.target.to_string(),
+            database: view.database.to_string(),
+            peer: view.peer,
+            started_unix_ns: view.started_unix_ns,
+            state: view.state.to_owned(),
+            worker: view.worker,
+            totals: view.totals,
+        }
+    }
+}
+
+/// Histograms of equal bounds add up; workers make theirs by one function, so that they are equal.
+fn merge(sum: &mut Option<Histogram<u64>>, part: &Histogram<u64>) {
+    match sum {
+        None => *sum = Some(part.clone()),
+        Some(sum) => {
+            if sum.add(part).is_err() {
+                tracing::error!("a latency histogram has bounds of its own and was left out");
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Asks the fleet on behalf of the admin endpoints. Knows how long to wait for a worker, and that
+//! what changes something becomes an audit event; knows no HTTP.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::oneshot;
+
+use crate::control::Fleet;
+use crate::control::api::{Killed, Reloaded, SessionLine, Sessions};
+use crate::limits::{KILL_MS_MAX, WORKER_REPORT_MS_MAX};
+use crate::model::event::{AuditEvent, What};
+use crate::model::session::KillScope;
+use crate::observe::metrics::{Snapshot, WorkerReport};
+use crate::observe::sink::EventQueue;
+
+pub struct Desk {
+    fleet: Arc<dyn Fleet>,
+    events: EventQueue,
+}
+
+impl Desk {
+    pub fn new(fleet: Arc<dyn Fleet>, events: EventQueue) -> Self {
+        Self { fleet, events }
+    }
+
+    /// The state of everything, as far as it answers in time.
+    pub async fn snapshot(&self) -> Snapshot {
+        let reports = self.reports().await;
+        Snapshot {
+            node: self.fleet.node(),
+            reports,
+            recorder: self.fleet.recorder(),
+            key_sets: self.fleet.key_sets(),
+            events: self.events.stats(),
+            now_unix_s: unix_time().as_secs(),
+        }
+    }
+
+    pub async fn sessions(&self) -> Sessions {
+        let reports = self.reports().await;
+        let silent = usize::from(self.fleet.node().workers).saturating_sub(reports.len());
+        let mut sessions: Vec<SessionLine> =
+            reports.into_iter().flat_map(|report| report.sessions).map(SessionLine::from).collect();
+        sessions.sort_by(|a, b| (a.started_unix_ns, &a.id).cmp(&(b.started_unix_ns, &b.id)));
+        Sessions { workers_silent: silent as u64, sessions }
+    }
+
+    /// Ends sessions and tells the auditors who asked, before it is told how many there were.
+    pub async fn kill(&self, scope: KillScope, by: &str) -> Killed {
+        tracing::info!(by, "an operator ends sessions");
+        let mut event = self.event(What::Killed { by: by.to_owned(), scope: scope.to_string() });
+        match &scope {
+            KillScope::Session(id) => event.session = Some(*id),
+            KillScope::Target(name) => event.target = Some(name.as_str().into()),
+            KillScope::Account(_) | KillScope::All => {}
+        }
+        self.events.offer(event);
+        let asked = self.fleet.kill(&scope);
+        let (asked_count, time) = (asked.len(), Duration::from_millis(KILL_MS_MAX));
+        let answers = gather(asked, time).await;
+        Killed { ended: answers.iter().sum(), workers_silent: (asked_count - answers.len()) as u64 }
+    }
+
+    pub async fn reload(&self, by: &str) -> Result<Reloaded, Vec<String>> {
+        let fleet = Arc::clone(&self.fleet);
+        let result = match tokio::task::spawn_blocking(move || fleet.reload()).await {
+            Ok(result) => result,
+            Err(error) => Err(vec![format!("the reload ended with a defect: {error}")]),
+        };
+        let by = by.to_owned();
+        let what = match &result {
+            Ok(version) => What::ConfigReloaded { version: version.clone(), by },
+            Err(lines) => What::ReloadRefused { reason: lines.join("; "), by },
+        };
+        self.events.offer(self.event(what));
+        result.map(|version| Reloaded { version })
+    }
+
+    async fn reports(&self) -> Vec<WorkerReport> {
+        let time = Duration::from_millis(WORKER_REPORT_MS_MAX);
+        let mut reports = gather(self.fleet.reports(), time).await;
+        reports.sort_by_key(|report| report.worker);
+        reports
+    }
+
+    fn event(&self, what: What) -> AuditEvent {
+        AuditEvent {
+            unix_ns: u64::try_from(unix_time().as_nanos()).unwrap_or(u64::MAX),
+            peer: None,
+            target: None,
+            session: None,
+            principal: None,
+            database: None,
+            what,
+        }
+    }
+}
+
+/// Answers that arrive within `time` of now, all together. Who is gone or late is left out.
+async fn gather<T>(asked: Vec<oneshot::Receiver<T>>, time: Duration) -> Vec<T> {
+    let deadline = tokio::time::Instant::now() + time;
+    let mut answers = Vec::with_capacity(asked.len());
+    for receiver in asked {
+        if let Ok(Ok(answer)) = tokio::time::timeout_at(deadline, receiver).await {
+            answers.push(answer);
+        }
+    }
+    answers
+}
+
+fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
