@@ -26,3 +26,5 @@ pub mod config;
 pub mod worker;
 /// Everything slow: key sets, reload, the admin socket, name resolution.
 pub mod control;
+/// The operator's commands.
+pub mod cli;

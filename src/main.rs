@@ -1,3 +1,7 @@
 //! The `narrows` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    narrows::cli::main()
+}

@@ -1,0 +1,167 @@
+//! `narrows check`: everything that is wrong with a configuration, at once.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::cli::{Context, Exit, Output};
+use crate::config::{self, Config, Diagnostic};
+use crate::identity::vault::VaultError;
+use crate::model::target::SecretSource;
+
+/// Check a configuration and everything that it names; change nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  narrows check -c narrows.toml
+  narrows check --json | jq '.problems[]'
+
+Exits with 4 if it cannot be served. Warnings do not change that.")]
+pub struct Args {}
+
+#[must_use]
+pub fn run(_args: &Args, context: &Context) -> Exit {
+    let outcome = Outcome::of(&context.config);
+    let printed = match context.output {
+        Output::Json => context.print_json(&outcome),
+        Output::People => context.print(&outcome.to_string()),
+    };
+    if printed == Exit::Done && !outcome.problems.is_empty() { Exit::Unsound } else { printed }
+}
+
+/// What `check` found.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    ok: bool,
+    version: Option<String>,
+    files: Vec<PathBuf>,
+    problems: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    summary: Option<Summary>,
+}
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    issuers: usize,
+    service_accounts: usize,
+    targets: usize,
+    listeners: usize,
+    connections: usize,
+    policies: usize,
+}
+
+impl Outcome {
+    fn of(path: &Path) -> Self {
+        match config::load(path) {
+            Ok(config) => {
+                let mut warnings = config.warnings.clone();
+                warnings.extend(missing_secrets(path, &config));
+                Self {
+                    ok: true,
+                    version: Some(config.version.clone()),
+                    files: config.files.clone(),
+                    problems: Vec::new(),
+                    warnings,
+                    summary: Some(Summary::of(&config)),
+                }
+            }
+            Err(problems) => Self {
+                ok: false,
+                version: None,
+                files: Vec::new(),
+                problems,
+                warnings: Vec::new(),
+                summary: None,
+            },
+        }
+    }
+}
+
+impl Summary {
+    fn of(config: &Config) -> Self {
+        Self {
+            issuers: config.issuers.len(),
+            service_accounts: config.accounts.len(),
+            targets: config.targets.len(),
+            listeners: config.listeners.len(),
+            connections: config.connections.len(),
+            policies: config.policies.names().count(),
+        }
+    }
+}
+
+/// Secrets that connections lease from the vault and that are not in it. They may still come, and
+/// whoever checks may not be allowed to look, so nothing here is a problem.
+fn missing_secrets(path: &Path, config: &Config) -> Vec<Diagnostic> {
+    let leased: Vec<(&str, String)> = config
+        .connections
+        .iter()
+        .filter_map(|connection| match &connection.credential.password {
+            Some(SecretSource::Vault(name)) => Some((name.as_str(), connection.name())),
+            Some(SecretSource::File(_) | SecretSource::Env(_) | SecretSource::Exec(_)) | None => {
+                None
+            }
+        })
+        .collect();
+    if leased.is_empty() {
+        return Vec::new();
+    }
+    let warning = |message: String, hint: String| Diagnostic {
+        file: path.to_owned(),
+        line: 0,
+        message,
+        hint: Some(hint),
+    };
+    let names = match config.node.vault.names() {
+        Ok(names) => names,
+        Err(error) => return vec![warning(error.to_string(), unreadable_hint(&error))],
+    };
+    leased
+        .into_iter()
+        .filter(|(name, _)| !names.iter().any(|known| known == name))
+        .map(|(name, connection)| {
+            let message = format!("the vault has no secret {name}, which {connection} needs");
+            warning(message, format!("put it in: narrows vault set {name}"))
+        })
+        .collect()
+}
+
+fn unreadable_hint(error: &VaultError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{cause}; run this as the user that serves"),
+        None => "run this as the user that serves".to_owned(),
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for problem in &self.problems {
+            writeln!(f, "error: {problem}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        match &self.summary {
+            Some(summary) => writeln!(
+                f,
+                "ok: version {}; {} issuers, {} service accounts, {} targets, {} listeners, \
+                 {} connections, {} policies",
+                self.version.as_deref().unwrap_or_default(),
+                summary.issuers,
+                summary.service_accounts,
+                summary.targets,
+                summary.listeners,
+                summary.connections,
+                summary.policies,
+            ),
+            None => writeln!(f, "{} to mend", count(self.problems.len(), "problem")),
+        }
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! The running gateway: what the admin endpoints may ask of it, and the reload that swaps its
+//! tables whole or not at all.
+
+use std::collections::HashSet;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use hdrhistogram::Histogram;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::cli::chain;
+use crate::cli::run::{StartError, workers};
+use crate::config::{self, Config, Workers};
+use crate::control::Fleet;
+use crate::identity::lease::Lessor;
+use crate::identity::vault::Vault;
+use crate::identity::{Gate, KeyRing};
+use crate::io;
+use crate::limits;
+use crate::model::event::{AuditEvent, What};
+use crate::model::session::KillScope;
+use crate::observe::metrics::{self, KeySetState, NodeView, RecorderStats, WorkerReport};
+use crate::observe::sink::EventQueue;
+use crate::record::Recorder;
+use crate::worker::mailbox::{DialRequest, Mailbox, Message};
+use crate::worker::snapshot::{BuildError, Snapshot};
+
+pub(super) struct Gateway {
+    config_path: PathBuf,
+    mailboxes: Arc<[Mailbox]>,
+    recorder: Recorder,
+    events: EventQueue,
+    lessor: Arc<Lessor>,
+    ring: ArcSwap<KeyRing>,
+    /// One reload at a time.
+    current: Mutex<Current>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    dial_requests: Mutex<Option<Receiver<DialRequest>>>,
+    lost: Arc<Notify>,
+    node: NodeView,
+    /// Stands for the commit times of a recorder that has none to tell.
+    no_commits: Histogram<u64>,
+}
+
+struct Current {
+    version: String,
+    binds: HashSet<SocketAddr>,
+    /// What only a restart changes.
+    fixed: Fixed,
+}
+
+#[derive(PartialEq, Eq)]
+struct Fixed {
+    node: config::Node,
+    recording: config::Recording,
+}
+
+impl Gateway {
+    pub(super) fn start(
+        config_path: &Path,
+        config: Config,
+        kind: io::DriverKind,
+        report: io::Report,
+        recorder: Recorder,
+        events: EventQueue,
+    ) -> Result<Self, StartError> {
+        let ring = KeyRing::new(&config.issuers, None);
+        let snapshot = snapshot(&config, &ring)?;
+        let binds: HashSet<SocketAddr> = snapshot.binds().collect();
+        let listeners = binds.iter().map(|bind| listen(*bind)).collect::<Result<Vec<_>, _>>()?;
+        let (dials, dial_requests) = mpsc::channel(limits::DIAL_REQUESTS_MAX);
+        let lost = Arc::new(Notify::new());
+        let outfit = workers::Outfit {
+            kind,
+            snapshot: Arc::new(snapshot),
+            recorder: recorder.clone(),
+            events: events.clone(),
+            dials,
+            lost: Arc::clone(&lost),
+        };
+        let crew = workers::start(worker_count(config.node.workers), &outfit, listeners)?;
+        let node = NodeView {
+            name: config.node.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_unix_ns: unix_ns(),
+            driver: kind.to_string(),
+            driver_report: report.to_string().lines().map(str::to_owned).collect(),
+            workers: u16::try_from(crew.mailboxes.len()).unwrap_or(u16::MAX),
+            config_version: config.version.clone(),
+        };
+        Ok(Self {
+            config_path: config_path.to_owned(),
+            mailboxes: crew.mailboxes,
+            recorder,
+            events,
+            lessor: Arc::new(Lessor::new(Vault::in_state_dir(&config.node.state_dir))),
+            ring: ArcSwap::from_pointee(ring),
+            current: Mutex::new(Current {
+                version: config.version,
+                binds,
+                fixed: Fixed { node: config.node, recording: config.recording },
+            }),
+            threads: Mutex::new(crew.threads),
+            dial_requests: Mutex::new(Some(dial_requests)),
+            lost,
+            node,
+            no_commits: metrics::latency_histogram()?,
+        })
+    }
+
+    /// Reads everything anew and swaps it, or says what is wrong and leaves all as it is.
+    pub(super) fn reload_by_signal(&self) -> Result<String, Vec<String>> {
+        let reloaded = self.try_reload();
+        let by = "SIGHUP".to_owned();
+        let what = match &reloaded {
+            Ok(version) => What::ConfigReloaded { version: version.clone(), by },
+            Err(problems) => What::ReloadRefused { reason: problems.join("; "), by },
+        };
+        self.events.reopen();
+        self.offer(what);
+        reloaded
+    }
+
+    fn try_reload(&self) -> Result<String, Vec<String>> {
+        let mut current = lock(&self.current);
+        let config = config::load(&self.config_path)
+            .map_err(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let fixed = Fixed { node: config.node.clone(), recording: config.recording.clone() };
+        if fixed != current.fixed {
+            let problem = "[node] and [recording] are read at start only: restart to change them";
+            return Err(vec![problem.to_owned()]);
+        }
+        let ring = KeyRing::new(&config.issuers, Some(&self.ring.load()));
+        let snapshot = snapshot(&config, &ring).map_err(|error| vec![chain(&error)])?;
+        let binds: HashSet<SocketAddr> = snapshot.binds().collect();
+        let added = binds.difference(&current.binds).map(|bind| listen(*bind));
+        let added = added.collect::<Result<Vec<_>, _>>();
+        let mut added = added.map_err(|error| vec![chain(&error)])?;
+        let snapshot = Arc::new(snapshot);
+        self.ring.store(Arc::new(ring));
+        for mailbox in self.mailboxes.iter() {
+            // The first worker accepts for all.
+            let listeners = std::mem::take(&mut added);
+            let apply = Message::Apply { snapshot: Arc::clone(&snapshot), listeners };
+            mailbox.put(apply).map_err(|_| vec!["a worker is overrun: reload again".to_owned()])?;
+        }
+        current.binds = binds;
+        current.version.clone_from(&config.version);
+        Ok(config.version)
+    }
+
+    fn offer(&self, what: What) {
+        let event = AuditEvent {
+            unix_ns: unix_ns(),
+            peer: None,
+            target: None,
+            session: None,
+            principal: None,
+            database: None,
+            what,
+        };
+        // The queue counts what it cannot take.
+        let _taken = self.events.offer(event);
+    }
+
+    /// Ends idle sessions; how many sessions are left.
+    pub(super) async fn drain_step(&self) -> usize {
+        self.tell_all(|| Message::Drain);
+        let mut left = 0;
+        for report in self.reports() {
+            left += report.await.map_or(0, |report| report.sessions.len());
+        }
+        left
+    }
+
+    /// Puts a message into every mailbox that has room.
+    pub(super) fn tell_all(&self, message: impl Fn() -> Message) {
+        for mailbox in self.mailboxes.iter() {
+            let _put = mailbox.put(message());
+        }
+    }
+
+    pub(super) fn stop_workers(&self) {
+        self.tell_all(|| Message::Stop);
+    }
+
+    pub(super) fn join_workers(&self) {
+        for thread in lock(&self.threads).drain(..) {
+            // Its panic has been logged where it was caught.
+            let _ended = thread.join();
+        }
+    }
+
+    pub(super) async fn worker_lost(&self) {
+        self.lost.notified().await;
+    }
+
+    pub(super) fn take_dial_requests(&self) -> Option<Receiver<DialRequest>> {
+        lock(&self.dial_requests).take()
+    }
+
+    pub(super) fn mailboxes(&self) -> Arc<[Mailbox]> {
+        Arc::clone(&self.mailboxes)
+    }
+
+    pub(super) fn lessor(&self) -> Arc<Lessor> {
+        Arc::clone(&self.lessor)
+    }
+
+    pub(super) fn key_ring(&self) -> Arc<KeyRing> {
+        self.ring.load_full()
+    }
+
+    pub(super) fn events(&self) -> EventQueue {
+        self.events.clone()
+    }
+
+    pub(super) fn driver(&self) -> &str {
+        &self.node.driver
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.mailboxes.len()
+    }
+}
+
+impl Fleet for Gateway {
+    fn reports(&self) -> Vec<oneshot::Receiver<WorkerReport>> {
+        self.ask(|reply| Message::Report { reply })
+    }
+
+    fn kill(&self, scope: &KillScope) -> Vec<oneshot::Receiver<u64>> {
+        self.ask(|reply| Message::Kill { scope: scope.clone(), reply })
+    }
+
+    fn reload(&self) -> Result<String, Vec<String>> {
+        self.try_reload()
+    }
+
+    fn recorder(&self) -> RecorderStats {
+        let stats = self.recorder.stats();
+        let commit_us = stats.commit_us.unwrap_or_else(|| self.no_commits.clone());
+        RecorderStats {
+            queue_bytes: stats.queue_bytes as u64,
+            blocks: stats.blocks,
+            raw_bytes: stats.raw_bytes,
+            stored_bytes: stats.stored_bytes,
+            commits: commit_us.len(),
+            commit_us,
+            losses: stats.lost_blocks,
+            failed: stats.failing,
+        }
+    }
+
+    fn key_sets(&self) -> Vec<KeySetState> {
+        let states = self.ring.load().status();
+        states
+            .into_iter()
+            .map(|state| KeySetState {
+                issuer: state.issuer,
+                keys: state.keys as u64,
+                fetched_unix_s: state.fetched_unix_s,
+                failure: state.error,
+            })
+            .collect()
+    }
+
+    fn node(&self) -> NodeView {
+        NodeView { config_version: lock(&self.current).version.clone(), ..self.node.clone() }
+    }
+}
+
+impl Gateway {
+    fn ask<T>(&self, message: impl Fn(oneshot::Sender<T>) -> Message) -> Vec<oneshot::Receiver<T>> {
+        let ask = |mailbox: &Mailbox| {
+            let (reply, answer) = oneshot::channel();
+            // A worker that cannot be asked drops the sender, which its reader sees.
+            let _put = mailbox.put(message(reply));
+            answer
+        };
+        self.mailboxes.iter().map(ask).collect()
+    }
+}
+
+fn snapshot(config: &Config, ring: &KeyRing) -> Result<Snapshot, BuildError> {
+    let gate = Gate::new(ring, config.accounts.iter().cloned());
+    Snapshot::build(config, gate)
+}
+
+fn listen(bind: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(bind).map_err(|source| StartError::Bind { bind, source })
+}
+
+fn worker_count(workers: Workers) -> u16 {
+    match workers {
+        Workers::Exactly(count) => count.max(1),
+        Workers::Auto => std::thread::available_parallelism()
+            .map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX)),
+    }
+}
+
+fn unix_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
