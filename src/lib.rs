@@ -28,3 +28,6 @@ pub mod worker;
 pub mod control;
 /// The operator's commands.
 pub mod cli;
+/// What must hold for every input: shared by fuzz targets and the replay of their corpus.
+#[doc(hidden)]
+pub mod fuzzing;
