@@ -1,9 +1,10 @@
 //! What commands over recordings share: text that cannot steer a terminal, times, widths, colours,
 //! and how a command fails.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use crate::cli::{chain, complain};
 use crate::model::session::{Exchange, Parameter, SessionId};
 use crate::record::reader::{FindError, ReadError};
 
@@ -33,14 +34,7 @@ pub fn conclude(outcome: Result<ExitCode, CommandError>, failed: u8) -> ExitCode
     {
         return ExitCode::SUCCESS;
     }
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    // Nobody is left to tell if this fails as well.
-    drop(writeln!(io::stderr(), "narrows: {}", visible(&text)));
+    complain(&chain(&error));
     ExitCode::from(failed)
 }
 
