@@ -78,7 +78,6 @@ pub enum CloseReason {
     /// A limit on sessions or memory.
     LimitReached,
     Killed,
-    TokenExpired,
     Draining,
     RecordingFailed,
     /// A defect of ours; the session was closed, not opened.
@@ -102,7 +101,6 @@ impl CloseReason {
             Self::DeadlinePassed => "deadline_passed",
             Self::LimitReached => "limit_reached",
             Self::Killed => "killed",
-            Self::TokenExpired => "token_expired",
             Self::Draining => "draining",
             Self::RecordingFailed => "recording_failed",
             Self::Defect => "defect",

@@ -393,7 +393,6 @@ fn close_severity(reason: CloseReason) -> Severity {
         | CloseReason::CancelDelivered
         | CloseReason::TlsFailed
         | CloseReason::DeadlinePassed
-        | CloseReason::TokenExpired
         | CloseReason::Draining => Severity::Informational,
     }
 }

@@ -35,7 +35,6 @@ impl End {
             | CloseReason::DeadlinePassed
             | CloseReason::LimitReached
             | CloseReason::Killed
-            | CloseReason::TokenExpired
             | CloseReason::Draining
             | CloseReason::RecordingFailed
             | CloseReason::Defect => self,
@@ -63,7 +62,6 @@ impl End {
             CloseReason::DeadlinePassed => Some(Farewell::DeadlinePassed),
             CloseReason::LimitReached => Some(Farewell::TooManySessions),
             CloseReason::Killed => Some(Farewell::Killed),
-            CloseReason::TokenExpired => Some(Farewell::TokenExpired),
             CloseReason::Draining => Some(Farewell::Draining),
             CloseReason::RecordingFailed => Some(Farewell::RecordingFailed),
             CloseReason::Defect => Some(Farewell::Defect),

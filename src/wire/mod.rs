@@ -151,7 +151,6 @@ pub enum Farewell {
     TargetLoginFailed,
     DeadlinePassed,
     Killed,
-    TokenExpired,
     Draining,
     RecordingFailed,
     /// The named leg broke the protocol.

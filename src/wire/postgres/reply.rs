@@ -67,8 +67,6 @@ impl Words {
                 .hint("An operator finds the reason in the log."),
             Farewell::DeadlinePassed => Self::new("57P05", "the session took too long"),
             Farewell::Killed => Self::new("57P01", "the session was ended by an operator"),
-            Farewell::TokenExpired => Self::new("28P01", "the token has expired")
-                .hint("Connect again with a current token."),
             Farewell::Draining => Self::new("57P01", "the gateway is shutting down"),
             Farewell::RecordingFailed => {
                 Self::new("53100", "the session cannot be recorded and was ended")
