@@ -33,6 +33,9 @@ pub fn postgres_frames(input: &[u8]) {
 
     fn run(portions: &[(Leg, &[u8])], size: usize) -> Trace {
         let mut passage = Passage::opened();
+        if portions.len() % 2 == 1 {
+            passage.limit_rows();
+        }
         for (leg, bytes) in portions {
             // The other leg gets its turn after the whole portion: what it may do depends on how
             // far this one has come.
@@ -72,16 +75,19 @@ pub fn postgres_bot_leg(input: &[u8]) {
 /// Everything that a target may say: to the login, and to commands under way.
 pub fn postgres_target_leg(input: &[u8]) {
     let Some((how, bytes)) = input.split_first() else { return };
-    let mut passage = match how % 2 {
-        0 => Passage::scripted(LOGIN.get(..3).unwrap_or_default()),
-        _ => {
+    let mut passage = match how % 4 {
+        0 | 2 => Passage::scripted(LOGIN.get(..3).unwrap_or_default()),
+        how => {
             let mut passage = Passage::opened();
+            if how == 3 {
+                passage.limit_rows();
+            }
             let sent = passage.offer(Leg::Downstream, COMMANDS);
             assert!(sent.is_ok(), "the scripted commands end the session");
             passage
         }
     };
-    let size = usize::from(how / 2).max(1);
+    let size = usize::from(how / 4).max(1);
     for piece in bytes.chunks(size) {
         if passage.offer(Leg::Upstream, piece).is_err() {
             break;
@@ -261,6 +267,13 @@ impl Passage {
         assert!(passage.is_open, "the scripted login does not open the session");
         passage.trace = Trace::default();
         passage
+    }
+
+    /// Results are cut off behind their first row.
+    fn limit_rows(&mut self) {
+        let refusal =
+            Refusal { kind: RefusalKind::TooLarge, message: "too many rows".into(), hint: None };
+        self.machine.limit_rows(1, &refusal);
     }
 
     fn offer(&mut self, leg: Leg, bytes: &[u8]) -> Result<(), Over> {

@@ -209,11 +209,12 @@ pub fn connection<'a>(section: Section<'a>, names: &Names) -> Option<(Connection
         None => Some(AuditStatements::default()),
         Some(section) => audit(section),
     };
-    let sessions_max = match section.find("limits").and_then(|field| field.section()) {
-        None => Some(None),
+    let limits = match section.find("limits").and_then(|field| field.section()) {
+        None => Some(Limits::default()),
         Some(section) => limits(section),
     };
     section.finish();
+    let limits = limits?;
     let connection = Connection {
         account: account?,
         target: target?,
@@ -221,7 +222,8 @@ pub fn connection<'a>(section: Section<'a>, names: &Names) -> Option<(Connection
         databases: databases.map_or(Some(None), |databases| databases.map(Some))?,
         policies: policies?,
         audit: audit?,
-        sessions_max: sessions_max?,
+        sessions_max: limits.sessions,
+        rows_max: limits.rows,
     };
     Some((connection, place))
 }
@@ -308,12 +310,19 @@ fn audit(section: Section<'_>) -> Option<AuditStatements> {
     statements
 }
 
-fn limits(section: Section<'_>) -> Option<Option<u32>> {
+#[derive(Default)]
+struct Limits {
+    sessions: Option<u32>,
+    rows: Option<u64>,
+}
+
+fn limits(section: Section<'_>) -> Option<Limits> {
     let sessions = section.find("sessions").map(|field| field.integer(1..u64::from(u32::MAX) + 1));
-    section.refuse_later(&["rows"]);
+    let rows = section.find("rows").map(|field| field.integer(1..i64::MAX as u64));
     section.finish();
     let sessions = sessions.map_or(Some(None), |sessions| sessions.map(Some))?;
-    Some(sessions.and_then(|sessions| u32::try_from(sessions).ok()))
+    let rows = rows.map_or(Some(None), |rows| rows.map(Some))?;
+    Some(Limits { sessions: sessions.and_then(|sessions| u32::try_from(sessions).ok()), rows })
 }
 
 const VAULT_NAME_BYTES_MAX: usize = 255;

@@ -267,8 +267,8 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         "policies = [\"baseline\"]",
-        "policies = [\"baseline\"]\nlimits = { rows = 5 }",
-        "`connection.limits.rows` is not available in this version",
+        "policies = [\"baseline\"]\nlimits = { rows = 0 }",
+        "`connection.limits.rows` is out of bounds",
     ),
     (
         "policies = [\"baseline\"]",

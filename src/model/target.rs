@@ -98,6 +98,8 @@ pub struct Connection {
     pub audit: AuditStatements,
     /// Most sessions at once, over all workers.
     pub sessions_max: Option<u32>,
+    /// Most rows that the bot gets for one statement, or for one text of several.
+    pub rows_max: Option<u64>,
 }
 
 impl Connection {

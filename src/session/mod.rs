@@ -269,9 +269,15 @@ impl Session {
     }
 
     fn on_cancel(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.phase, Phase::Open(_)) {
+            self.emit(What::CancelRequested, cx);
+            self.ask_to_cancel(cx);
+        }
+    }
+
+    fn ask_to_cancel(&mut self, cx: &mut Context<'_>) {
         let Phase::Open(open) = &self.phase else { return };
         let target = open.admission.target.clone();
-        self.emit(What::CancelRequested, cx);
         if let Some(key) = self.machine.cancel() {
             cx.outputs.push_back(Output::CancelAtTarget { key, target });
         }

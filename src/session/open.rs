@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::limits;
 use crate::model::event::What;
 use crate::model::session::{CloseReason, Leg};
+use crate::model::target::Connection;
 use crate::record::SessionStart;
 use crate::session::close::End;
 use crate::session::exchange::Exchanges;
 use crate::session::{Admission, Context, Open, Opening, Output, Phase, Session};
-use crate::wire::{Farewell, Login, TlsFacts, UpstreamLogin};
+use crate::wire::{Farewell, Login, Refusal, RefusalKind, TlsFacts, UpstreamLogin};
 
 impl Session {
     pub(super) fn on_tls(
@@ -112,6 +113,9 @@ impl Session {
             }
         };
         self.deadline_ns = None;
+        if let Some(rows) = admission.connection.rows_max {
+            self.machine.limit_rows(rows, &too_many_rows(rows, &admission.connection));
+        }
         self.phase = Phase::Open(Box::new(Open {
             admission,
             database,
@@ -142,5 +146,18 @@ impl Session {
             downstream_tls: None,
             upstream_tls: None,
         }
+    }
+}
+
+/// What takes the place of the rows that are too many.
+fn too_many_rows(rows: u64, connection: &Connection) -> Refusal {
+    let hint = format!(
+        "Ask for fewer, or have limits.rows of {} raised. What the statement changed may stand.",
+        connection.name()
+    );
+    Refusal {
+        kind: RefusalKind::TooLarge,
+        message: format!("the result has more than {rows} rows; the rest is withheld").into(),
+        hint: Some(hint.into()),
     }
 }

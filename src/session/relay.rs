@@ -196,6 +196,7 @@ impl Session {
                 Report::CancelKey { key } => {
                     cx.outputs.push_back(Output::AnnounceCancelKey(key));
                 }
+                Report::CancelWanted => self.ask_to_cancel(cx),
                 Report::UpstreamLoginFailed { code, message } => {
                     let session = self.id;
                     // Not in a field called `message`, which the log does not escape.

@@ -89,6 +89,7 @@ impl House {
             policies: Arc::from([PolicyName::from("reads")]),
             audit: AuditStatements::Denied,
             sessions_max: None,
+            rows_max: None,
         };
         Admission {
             principal: Arc::new(principal()),

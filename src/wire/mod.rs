@@ -172,6 +172,8 @@ pub enum Report {
     /// The target refused the login, in its own words: for the log, not for the bot. Before
     /// `Opened` a `Fault` of the upstream leg comes with it; afterwards the bot has been told.
     UpstreamLoginFailed { code: String, message: String },
+    /// What the target does now is of no use to the session any more: it should be asked to cancel.
+    CancelWanted,
     /// The exchange that `accept` or `refuse` began with this number is complete.
     Ended { number: u64, outcome: Outcome },
 }
@@ -264,6 +266,14 @@ impl Machine {
     pub fn refuse(&mut self, refusal: &Refusal, number: u64, said: &mut Said) {
         match self {
             Self::Postgres(machine) => machine.refuse(refusal, number, said),
+        }
+    }
+
+    /// From now on an exchange gives the bot at most so many rows. Where there are more, `refusal`
+    /// takes the place of the rest. For a session that has opened.
+    pub fn limit_rows(&mut self, rows: u64, refusal: &Refusal) {
+        match self {
+            Self::Postgres(machine) => machine.limit_rows(rows, refusal),
         }
     }
 

@@ -17,6 +17,8 @@ struct Tally {
     outcome: Outcome,
     /// Rows of the command that has not completed yet.
     rows: u64,
+    /// Rows and lines of copies, of all commands.
+    given: u64,
 }
 
 impl Exchanges {
@@ -32,9 +34,22 @@ impl Exchanges {
     pub fn deliver(&mut self, number: u64, rows: u64, bytes: u64) {
         if let Some(tally) = self.open.get_mut(&number) {
             tally.rows += rows;
+            tally.given += rows;
             tally.outcome.rows += rows;
             tally.outcome.answer_bytes += bytes;
         }
+    }
+
+    /// Lines of a copy that went to the bot. Its completion tells them as rows.
+    pub fn copy(&mut self, number: u64, lines: u64) {
+        if let Some(tally) = self.open.get_mut(&number) {
+            tally.given += lines;
+        }
+    }
+
+    /// Rows and lines of copies that went to the bot.
+    pub fn given(&self, number: u64) -> u64 {
+        self.open.get(&number).map_or(0, |tally| tally.given)
     }
 
     /// A command of the exchange completed. Its tag counts rows that were not sent.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::model::command::Lexing;
 use crate::model::facts::Facts;
 use crate::model::session::Leg;
+use crate::wire::postgres::cut::Limit;
 use crate::wire::postgres::encode::Severity;
 use crate::wire::postgres::login::{LoginUpstream, Progress, Purpose};
 use crate::wire::postgres::open::Greeting;
@@ -18,6 +19,7 @@ use crate::wire::{
     CancelKey, Farewell, Fault, Refusal, Report, Said, Setting, Step, TlsFacts, UpstreamLogin,
 };
 
+mod cut;
 mod encode;
 mod exchanges;
 mod frame;
@@ -127,6 +129,12 @@ impl Machine {
     pub fn refuse(&mut self, refusal: &Refusal, number: u64, said: &mut Said) {
         if let Phase::Relaying(relay) = &mut self.phase {
             relay.refuse(refusal, number, said);
+        }
+    }
+
+    pub fn limit_rows(&mut self, rows: u64, refusal: &Refusal) {
+        if let Phase::Relaying(relay) = &mut self.phase {
+            relay.limit = Some(Limit { rows, words: Words::refusal(refusal) });
         }
     }
 

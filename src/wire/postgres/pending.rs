@@ -52,6 +52,10 @@ pub enum Expected {
     },
     /// ReadyForQuery behind a poisoned simple query.
     Ready,
+    /// An error that makes a transaction fail. The bot has been told already, and not of this one.
+    Undo {
+        scope: Scope,
+    },
     /// Nothing: the bot ended a copy that the target may have begun. Marks the place for telling
     /// which messages in front of it the target read as part of the copy.
     CopyEnd,
@@ -108,6 +112,17 @@ impl Pending {
     /// Nothing is owed.
     pub fn is_empty(&self) -> bool {
         self.queue.iter().all(|expected| matches!(expected, Expected::CopyEnd))
+    }
+
+    /// Nothing that the target was sent belongs to a batch behind the one at hand.
+    pub fn is_last_batch(&self) -> bool {
+        let ends_batch =
+            |expected: &Expected| matches!(expected, Expected::Query { .. } | Expected::Sync);
+        !self.queue.iter().rev().skip(1).any(ends_batch)
+    }
+
+    pub fn has_sync(&self) -> bool {
+        self.queue.iter().any(|expected| matches!(expected, Expected::Sync))
     }
 
     /// A command that may have begun a copy has not completed.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::command::Lexing;
 use crate::model::facts::{Effects, Facts, Flags};
 use crate::model::session::Leg;
+use crate::wire::postgres::cut::{Cut, Limit, Run};
 use crate::wire::postgres::encode::{self, Severity};
 use crate::wire::postgres::exchanges::Exchanges;
 use crate::wire::postgres::frame::Rest;
@@ -50,8 +51,10 @@ pub struct Relay {
     pub cancelling: bool,
     /// The target has ended the session with an error of its own.
     pub over: bool,
-    /// Rows and bytes of the exchange at hand that are not in its sum yet.
-    pub run: (u64, u64),
+    /// What the exchange at hand has given that is not in its sum yet.
+    pub run: Run,
+    pub limit: Option<Limit>,
+    pub cut: Option<Cut>,
     /// The target broke the protocol behind what is being relayed.
     pub fault: Option<Fault>,
 }
@@ -112,7 +115,9 @@ impl Relay {
             maybe_syncs: 0,
             cancelling: false,
             over: false,
-            run: (0, 0),
+            run: Run::default(),
+            limit: None,
+            cut: None,
             fault: None,
         }
     }
@@ -299,6 +304,7 @@ impl Relay {
                 | Expected::ClosePortal { .. }
                 | Expected::Sync
                 | Expected::Ready
+                | Expected::Undo { .. }
                 | Expected::CopyEnd => None,
             };
             if let Some(number) = number {

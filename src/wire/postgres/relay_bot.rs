@@ -45,7 +45,7 @@ impl Relay {
                 Err(by_bot("a command came in the middle of a copy"))
             }
             b'Q' | b'F' | b'P' | b'B' | b'E' | b'D' | b'C'
-                if self.cancelling || self.pending.is_full() =>
+                if self.cancelling || self.cut.is_some() || self.pending.is_full() =>
             {
                 Ok(Step::Wait)
             }

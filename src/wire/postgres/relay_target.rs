@@ -3,11 +3,12 @@
 
 use crate::limits::{ERROR_WINDOW_BYTES, SETTING_BYTES_MAX, SMALL_MESSAGE_BYTES_MAX};
 use crate::model::session::Leg;
+use crate::wire::postgres::cut::Cut;
 use crate::wire::postgres::encode::{self, Severity};
 use crate::wire::postgres::frame::{Beginning, Body, HEADER_BYTES, Header, Rest};
 use crate::wire::postgres::message::{self, ErrorHead, Malformed, Reader, Status};
 use crate::wire::postgres::pending::{Expected, Scope};
-use crate::wire::postgres::relay::{Relay, by_target};
+use crate::wire::postgres::relay::{Relay, by_bot, by_target};
 use crate::wire::postgres::reply::Words;
 use crate::wire::{CancelKey, Fault, Report, Said, Step};
 
@@ -84,26 +85,65 @@ impl Relay {
     fn replaces(&mut self, tag: u8) -> bool {
         match tag {
             b'K' => true,
-            b'E' => !self.is_ready || matches!(self.pending.head(), Some(Expected::Poison { .. })),
+            _ if self.cut.is_some() || self.is_past_limit(tag) => true,
+            b'E' if !self.is_ready => true,
+            b'E' => {
+                matches!(self.pending.head(), Some(Expected::Poison { .. } | Expected::Undo { .. }))
+            }
             _ => false,
         }
     }
 
     fn message(&mut self, header: Header, window: &[u8], said: &mut Said) -> Result<Taken, Fault> {
         match header.tag {
-            b'D' => {
-                self.running()?;
-                self.run.0 += 1;
-                self.run.1 += header.total() as u64;
-                return Ok(Taken::Passed);
-            }
-            b'd' if self.copy_out => {
-                self.running()?;
-                self.run.1 += header.total() as u64;
-                return Ok(Taken::Passed);
-            }
+            b'D' => return self.row(header, 1, 0),
+            b'd' if self.copy_out => return self.row(header, 0, 1),
             _ => self.settle_run(),
         }
+        let cut = self.cut;
+        let taken = self.answer_part(header, window, said)?;
+        match (taken, cut, header.tag) {
+            (Taken::Passed, Some(Cut::Running { scope }), b'C' | b's') => {
+                self.told_in_spite(scope, said);
+                Ok(Taken::Replaced)
+            }
+            (Taken::Passed, Some(Cut::Running { .. }), b'Z') => {
+                Err(by_target("the target is ready before its work is done"))
+            }
+            (Taken::Passed, Some(Cut::Told), b'Z') if self.told_until_ready(said) => {
+                Ok(Taken::Replaced)
+            }
+            (Taken::Passed, Some(_), b'G') => {
+                Err(by_bot("a copy stood behind a result that was cut off"))
+            }
+            (Taken::Passed, Some(_), tag) if self.withholds(tag) => Ok(Taken::Replaced),
+            (taken, _, _) => Ok(taken),
+        }
+    }
+
+    /// A row, or a line of a copy.
+    fn row(&mut self, header: Header, rows: u64, lines: u64) -> Result<Taken, Fault> {
+        self.running()?;
+        if self.cut.is_none() && self.is_past_limit(header.tag) {
+            self.settle_run();
+            self.cut_off();
+        }
+        if self.cut.is_some() {
+            return Ok(Taken::Replaced);
+        }
+        self.run.rows += rows;
+        self.run.lines += lines;
+        self.run.bytes += header.total() as u64;
+        Ok(Taken::Passed)
+    }
+
+    /// Any message but a row.
+    fn answer_part(
+        &mut self,
+        header: Header,
+        window: &[u8],
+        said: &mut Said,
+    ) -> Result<Taken, Fault> {
         match header.tag {
             b'E' => self.error(header, window, said),
             b'K' => self.key_data(header, window, said),
@@ -306,8 +346,17 @@ impl Relay {
         }
         self.copy_in = false;
         self.copy_out = false;
+        let cut = self.cut;
+        let code = match (&self.limit, cut) {
+            (Some(limit), Some(Cut::Running { .. })) => limit.words.code,
+            _ => code,
+        };
         match self.pending.head() {
             Some(Expected::Poison { .. }) => return Ok(self.refused(said)),
+            Some(Expected::Undo { .. }) => {
+                self.undone();
+                return Ok(Taken::Replaced);
+            }
             Some(&mut Expected::Query { number, ref mut answered, .. }) => {
                 *answered = true;
                 self.credit(header);
@@ -331,7 +380,11 @@ impl Relay {
                 self.skip_batch(code);
             }
         }
-        Ok(Taken::Passed)
+        if cut.is_none() {
+            return Ok(Taken::Passed);
+        }
+        self.told_by_error(said);
+        Ok(Taken::Replaced)
     }
 
     /// The credential was good, but the target does not begin the session. Its words may name what
@@ -414,22 +467,28 @@ impl Relay {
             | Expected::ClosePortal { .. }
             | Expected::Sync
             | Expected::Ready
+            | Expected::Undo { .. }
             | Expected::CopyEnd => None,
         }
     }
 
+    /// What goes to the bot counts for the exchange that it answers.
     fn credit(&mut self, header: Header) {
-        if let Some(number) = self.at_hand() {
+        if !self.withholds(header.tag)
+            && (header.tag != b'E' || self.cut.is_none())
+            && let Some(number) = self.at_hand()
+        {
             self.exchanges.deliver(number, 0, header.total() as u64);
         }
     }
 
     fn settle_run(&mut self) {
-        let (rows, bytes) = std::mem::take(&mut self.run);
-        if bytes > 0
+        let run = std::mem::take(&mut self.run);
+        if run.bytes > 0
             && let Some(number) = self.at_hand()
         {
-            self.exchanges.deliver(number, rows, bytes);
+            self.exchanges.deliver(number, run.rows, run.bytes);
+            self.exchanges.copy(number, run.lines);
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::wire::{
 
 mod cancel;
 mod copying;
+mod cutting;
 mod extended;
 mod lying;
 mod opening;
@@ -62,6 +63,7 @@ pub struct Drive {
     pub logins: Vec<(String, String, Vec<u8>)>,
     pub tls: Vec<Leg>,
     pub opened: bool,
+    pub cancels_wanted: u32,
     unread: [Vec<u8>; 2],
     number: u64,
 }
@@ -86,6 +88,7 @@ impl Drive {
             logins: Vec::new(),
             tls: Vec::new(),
             opened: false,
+            cancels_wanted: 0,
             unread: [Vec::new(), Vec::new()],
             number: 0,
         }
@@ -144,6 +147,12 @@ impl Drive {
         let mut said = Said::default();
         self.machine.farewell(why, &mut said);
         self.say(said);
+    }
+
+    pub fn limit_rows(&mut self, rows: u64) {
+        let refusal =
+            Refusal { kind: RefusalKind::TooLarge, message: "too many rows".into(), hint: None };
+        self.machine.limit_rows(rows, &refusal);
     }
 
     pub fn cancel_done(&mut self) {
@@ -293,6 +302,7 @@ impl Drive {
     fn reports(&mut self) {
         while let Some(report) = self.machine.report() {
             match report {
+                Report::CancelWanted => self.cancels_wanted += 1,
                 Report::CancelKey { key } => self.key = Some(key),
                 Report::Ended { number, outcome } => self.seen.ended.push((number, outcome)),
                 Report::UpstreamLoginFailed { code, message } => {

@@ -2,6 +2,7 @@
 
 mod cancelling;
 mod clients;
+mod cutting;
 mod disk;
 mod hostile;
 mod observing;

@@ -106,7 +106,15 @@ fn transcripts() -> Vec<(&'static str, Vec<Event>)> {
 }
 
 fn play(events: impl IntoIterator<Item = Event>) -> Seen {
+    play_limited(None, events)
+}
+
+/// With results cut off after so many rows.
+fn play_limited(rows: Option<u64>, events: impl IntoIterator<Item = Event>) -> Seen {
     let mut drive = Drive::relaying();
+    if let Some(rows) = rows {
+        drive.limit_rows(rows);
+    }
     for event in events {
         drive.play(&[event]);
     }
@@ -123,19 +131,24 @@ fn in_pieces(event: &Event, cut: &impl Fn(&[u8]) -> Vec<Vec<u8>>) -> Vec<Event> 
 
 #[test]
 fn a_split_anywhere_changes_nothing() {
-    for (name, events) in transcripts() {
+    let both = transcripts()
+        .into_iter()
+        .flat_map(|transcript| [(None, transcript.clone()), (Some(1), transcript)]);
+    for (limit, (name, events)) in both {
+        let play = |events: Vec<Event>| play_limited(limit, events);
         let whole = play(events.clone());
         assert!(whole.to_bot.len() + whole.to_target.len() > 0, "{name}");
         let bytewise = |bytes: &[u8]| bytes.iter().map(|byte| vec![*byte]).collect();
         let pieces = events.iter().flat_map(|event| in_pieces(event, &bytewise));
-        assert_eq!(play(pieces), whole, "{name}, byte by byte");
+        assert_eq!(play(pieces.collect()), whole, "{name}, byte by byte, limit {limit:?}");
         for (at, event) in events.iter().enumerate() {
             let (Bot(bytes) | Target(bytes)) = event;
             for cut in 1..bytes.len() {
                 let halves = |bytes: &[u8]| vec![bytes[..cut].to_vec(), bytes[cut..].to_vec()];
                 let mut cut_events = events.clone();
                 cut_events.splice(at..=at, in_pieces(event, &halves));
-                assert_eq!(play(cut_events), whole, "{name}, event {at} cut at {cut}");
+                let seen = play(cut_events);
+                assert_eq!(seen, whole, "{name}, event {at} cut at {cut}, limit {limit:?}");
             }
         }
     }
@@ -223,9 +236,11 @@ fn noise_ends_in_a_fault_or_in_waiting_and_splits_do_not_matter() {
     for round in 0..4000 {
         let (name, events) = &transcripts[round % transcripts.len()];
         let events = damaged(events, &mut noise);
+        let limit = [None, Some(1)][noise.next(2)];
+        let play = |events: Vec<Event>| play_limited(limit, events);
         let whole = play(events.clone());
         let sevens = |bytes: &[u8]| bytes.chunks(7).map(<[u8]>::to_vec).collect();
-        let pieces = play(events.iter().flat_map(|event| in_pieces(event, &sevens)));
+        let pieces = play(events.iter().flat_map(|event| in_pieces(event, &sevens)).collect());
         if whole.fault.is_none() {
             assert_eq!(pieces, whole, "{name}, round {round}");
         }

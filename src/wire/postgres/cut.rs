@@ -1,0 +1,136 @@
+//! A result is cut off: past the connection's limit of rows nothing of it goes to the bot, who gets
+//! an error in its place. Knows what is withheld and until when, not how messages are read.
+//!
+//! The target is asked to cancel. Mostly it then fails the command itself, and its error gives way to
+//! our words, so that both sides agree on everything. A target that was quicker has completed the
+//! command: then what it says up to its next ReadyForQuery is withheld as well, and a transaction
+//! that is still open is made to fail.
+
+use crate::wire::postgres::encode::{self, Severity};
+use crate::wire::postgres::message::Status;
+use crate::wire::postgres::pending::{Expected, Scope};
+use crate::wire::postgres::relay::Relay;
+use crate::wire::postgres::reply::Words;
+use crate::wire::{Report, Said};
+
+/// How many rows an exchange may give to the bot, and what is said past them.
+pub struct Limit {
+    pub rows: u64,
+    pub words: Words,
+}
+
+/// Where a cut stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The command still runs.
+    Running { scope: Scope },
+    /// The command completed all the same, and the bot has been told that it failed.
+    Told,
+}
+
+/// What the message at hand has counted for since the exchange's sum was last brought up to date.
+#[derive(Default)]
+pub struct Run {
+    pub rows: u64,
+    /// Messages of copied data. The server sends one a row.
+    pub lines: u64,
+    pub bytes: u64,
+    /// Rows and lines of the exchange before this run; looked up once.
+    before: Option<u64>,
+}
+
+impl Relay {
+    /// The target's next message is a row that the bot may not have any more.
+    pub fn is_past_limit(&mut self, tag: u8) -> bool {
+        let Some(limit) = &self.limit else { return false };
+        if tag != b'D' && (tag != b'd' || !self.copy_out) {
+            return false;
+        }
+        let Some(&mut (Expected::Query { number, .. } | Expected::Execute { number, .. })) =
+            self.pending.head()
+        else {
+            return false;
+        };
+        let before = *self.run.before.get_or_insert_with(|| self.exchanges.given(number));
+        before + self.run.rows + self.run.lines >= limit.rows
+    }
+
+    /// From here on the result of the command at hand is withheld.
+    pub fn cut_off(&mut self) {
+        let Some(limit) = &self.limit else { return };
+        let (number, scope) = match self.pending.head() {
+            Some(&mut Expected::Query { number, .. }) => (number, Scope::Simple),
+            Some(&mut Expected::Execute { number, .. }) => (number, Scope::Extended),
+            _ => return,
+        };
+        self.exchanges.fail(number, limit.words.code);
+        let words_bytes = limit.words.say(Severity::Error, &mut Vec::new());
+        self.exchanges.deliver(number, 0, words_bytes);
+        self.cut = Some(Cut::Running { scope });
+        // A cancel request hits whatever runs when it arrives: only where that cannot be a later
+        // command of the bot's. Elsewhere the result is waited out.
+        if self.pending.is_last_batch() {
+            self.exchanges.note(Report::CancelWanted);
+        }
+    }
+
+    /// Whether a message of this type is withheld. Notices, notifications and settings are not part
+    /// of a result; errors and ReadyForQuery find their own way.
+    pub fn withholds(&self, tag: u8) -> bool {
+        self.cut.is_some() && !matches!(tag, b'N' | b'A' | b'S' | b'E' | b'Z')
+    }
+
+    /// An error of the target has been dealt with; it never goes to the bot. The one that ends the
+    /// command gives way to ours, and the rest goes as after any error.
+    pub fn told_by_error(&mut self, said: &mut Said) {
+        if let Some(Cut::Running { .. }) = self.cut {
+            self.cut = None;
+            self.say_limit(said);
+        }
+    }
+
+    /// The command completed before the request to cancel came.
+    pub fn told_in_spite(&mut self, scope: Scope, said: &mut Said) {
+        self.cut = Some(Cut::Told);
+        self.say_limit(said);
+        // The batch is still open: what the bot adds to it would run, and its Sync would commit.
+        if scope == Scope::Extended && self.batch_open && !self.pending.has_sync() {
+            encode::poison_parse(&mut said.upstream);
+            self.pending.push(Expected::Undo { scope });
+            self.skipping = true;
+        }
+    }
+
+    /// The target is ready. Returns whether that is withheld, since the transaction has to fail
+    /// first. It cannot any more where the bot's next commands are on their way.
+    pub fn told_until_ready(&mut self, said: &mut Said) -> bool {
+        self.cut = None;
+        let may_fail = self.status == Status::InTransaction && !self.is_busy();
+        if may_fail {
+            encode::poison_query(&mut said.upstream);
+            self.pending.push(Expected::Undo { scope: Scope::Simple });
+        }
+        may_fail
+    }
+
+    /// The error that was to make the transaction fail has come. The bot knows of one already.
+    pub fn undone(&mut self) {
+        let Some(Expected::Undo { scope }) = self.pending.pop() else { return };
+        match scope {
+            Scope::Simple => self.pending.push_front(Expected::Ready),
+            Scope::Extended => {
+                self.cut = None;
+                self.skip_batch(LIMIT_CODE);
+            }
+        }
+    }
+
+    fn say_limit(&self, said: &mut Said) {
+        if let Some(limit) = &self.limit {
+            limit.words.say(Severity::Error, &mut said.downstream);
+        }
+    }
+}
+
+/// What the exchanges end with that the target skips because of a cut.
+const LIMIT_CODE: &str = "54000";
