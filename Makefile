@@ -48,7 +48,7 @@ e2e: setup
 demo:
 	@tests/support/setup.sh build postgres
 	cargo build
-	@NARROWS=target/debug/narrows KEEP=$(KEEP) demo/run.sh
+	@target/debug/narrows demo $(if $(KEEP),--keep)
 
 bench:
 	@tests/support/setup.sh build postgres bench

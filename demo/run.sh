@@ -3,19 +3,16 @@
 # them and a bot. Every command is printed before it runs; the run fails if one does not do what it
 # should. Nothing is left running, unless KEEP=1.
 #
-# Reads NARROWS, the binary (default: target/debug/narrows), and KEEP.
+# `narrows demo` runs it. Reads NARROWS, the binary; SHOP, the SQL of the shop; and KEEP.
 set -euo pipefail
 
-repository=$(cd "$(dirname "$0")/.." && pwd)
-narrows_binary=$(realpath "${NARROWS:-$repository/target/debug/narrows}")
+narrows_binary=${NARROWS:?run it by: narrows demo}
 unset NARROWS
-pg_bin=/usr/lib/postgresql/15/bin
 folder=$(mktemp -d "${TMPDIR:-/tmp}/narrows-demo.XXXXXX")
 processes=()
 
 main() {
-    require "$narrows_binary" "build it: cargo build"
-    require "$pg_bin/initdb" "install it: make setup"
+    find_programs
     for variable in ${!PG*}; do unset "$variable"; done
     [ -t 1 ] || export NO_COLOR=1
     trap cleanup EXIT
@@ -104,7 +101,7 @@ HBA
     admin=(psql -X -q -v ON_ERROR_STOP=1 -h "$folder/db" -p "$db_port" -U postgres)
     echo "CREATE ROLE shop_app LOGIN PASSWORD '$db_password'; CREATE DATABASE shop OWNER shop_app;" |
         sed 's/; /;\n/' | "${admin[@]}" -d postgres
-    "${admin[@]}" -d shop -1 -c 'SET ROLE shop_app' -f "$repository/demo/shop.sql"
+    "${admin[@]}" -d shop -1 -c 'SET ROLE shop_app' -f - <<<"$SHOP"
     tell "listens on 127.0.0.1:$db_port; role shop_app, its password a random one"
 }
 
@@ -283,8 +280,17 @@ quietly() {
     }
 }
 
-require() {
-    [ -x "$1" ] || fail "$1 is not there; $2"
+# Debian keeps the server's programs out of PATH, a directory a version.
+find_programs() {
+    local install='install it (Debian: apt install postgresql openssl)'
+    for program in psql openssl; do
+        command -v $program >/dev/null || fail "$program is not there; $install"
+    done
+    local initdb
+    initdb=$(ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -n 1)
+    initdb=${initdb:-$(command -v initdb || true)}
+    [ -n "$initdb" ] || fail "PostgreSQL's initdb is not there; $install"
+    pg_bin=$(dirname "$initdb")
 }
 
 heading() { printf '\n\033[1m== %s\033[0m\n' "$*" | plain; }

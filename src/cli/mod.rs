@@ -22,6 +22,7 @@ pub mod table;
 /// Values as people read them, and text that must not act on a terminal.
 pub mod text;
 pub mod check;
+pub mod demo;
 pub mod dev_issuer;
 pub mod explain;
 pub mod export;
@@ -59,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args, &context),
         Command::Run(args) => run::run(&args, &context),
         Command::Check(args) => check::run(&args, &context),
+        Command::Demo(args) => demo::run(&args, &context),
         Command::Explain(args) => explain::run(&args, &context),
         Command::Vault(args) => vault::run(&args, &context),
         Command::Token(args) => token::run(&args, &context),
@@ -280,6 +282,7 @@ struct Global {
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Demo(demo::Args),
     Explain(explain::Args),
     Status(status::Args),
     Sessions(sessions::Args),
