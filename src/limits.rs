@@ -37,6 +37,11 @@ pub const EPOLL_EVENTS: usize = 256;
 pub const ACCEPTS_A_TURN: usize = 64;
 /// After running out of descriptors, a listener is tried again at the latest after this long.
 pub const ACCEPT_RETRY_MS: u64 = 100;
+/// A peer that has been silent for so long is probed, so often, so many times: one whose machine or
+/// network is gone frees its session after two minutes, and a live one costs a packet a minute.
+pub const KEEPALIVE_IDLE_S: u64 = 60;
+pub const KEEPALIVE_INTERVAL_S: u64 = 10;
+pub const KEEPALIVE_PROBES: u32 = 6;
 /// Plaintext handed to TLS before its ciphertext is taken out: a few records.
 pub const TLS_BUFFER_BYTES: usize = 64 * 1024;
 const _: () = assert!(TLS_BUFFER_BYTES >= CHUNK_BYTES);

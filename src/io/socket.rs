@@ -1,9 +1,13 @@
-//! Sockets as both drivers want them: no delay, closed on exec. Knows options, not states.
+//! Sockets as both drivers want them: no delay, closed on exec, probed when idle. Knows options, not
+//! states.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+
+use crate::limits::{KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES};
 
 /// How a driver waits for a socket: epoll needs `Never`, and a ring needs `InKernel`, for it gives
 /// up on a non-blocking socket instead of waiting for it.
@@ -13,7 +17,7 @@ pub(super) enum Blocking {
     Never,
 }
 
-/// Accepted sockets inherit TCP_NODELAY from the listener.
+/// Accepted sockets inherit these options from the listener.
 pub(super) fn listener(listener: TcpListener, blocking: Blocking) -> io::Result<Socket> {
     prepared(Socket::from(listener), blocking)
 }
@@ -29,6 +33,11 @@ pub(super) fn towards(target: SocketAddr, blocking: Blocking) -> io::Result<Sock
 
 fn prepared(socket: Socket, blocking: Blocking) -> io::Result<Socket> {
     socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(KEEPALIVE_IDLE_S))
+        .with_interval(Duration::from_secs(KEEPALIVE_INTERVAL_S))
+        .with_retries(KEEPALIVE_PROBES);
+    socket.set_tcp_keepalive(&keepalive)?;
     socket.set_nonblocking(blocking == Blocking::Never)?;
     Ok(socket)
 }

@@ -458,6 +458,7 @@ fn an_idle_connection_moves_to_another_shard_and_a_busy_one_does_not() {
         let (mut peer, conn) = rig.peer();
         let mut stream = rig.shard.release(conn).unwrap();
         assert!(stream.nodelay().unwrap());
+        assert!(socket2::SockRef::from(&stream).keepalive().unwrap());
         assert_eq!(rig.shard.conn_count(), 0);
         for kind in [DriverKind::Epoll, rig.shard.kind(), DriverKind::Epoll] {
             let mut other = Rig::new(kind);
