@@ -49,7 +49,7 @@ impl Desk {
     /// Ends sessions and tells the auditors who asked, before it is told how many there were.
     pub async fn kill(&self, scope: KillScope, by: &str) -> Killed {
         tracing::info!(by, "an operator ends sessions");
-        let mut event = self.event(What::Killed { by: by.to_owned(), scope: scope.to_string() });
+        let mut event = event(What::Killed { by: by.to_owned(), scope: scope.to_string() });
         match &scope {
             KillScope::Session(id) => event.session = Some(*id),
             KillScope::Target(name) => event.target = Some(name.as_str().into()),
@@ -73,7 +73,7 @@ impl Desk {
             Ok(version) => What::ConfigReloaded { version: version.clone(), by },
             Err(lines) => What::ReloadRefused { reason: lines.join("; "), by },
         };
-        self.events.offer(self.event(what));
+        self.events.offer(event(what));
         result.map(|version| Reloaded { version })
     }
 
@@ -82,18 +82,6 @@ impl Desk {
         let mut reports = gather(self.fleet.reports(), time).await;
         reports.sort_by_key(|report| report.worker);
         reports
-    }
-
-    fn event(&self, what: What) -> AuditEvent {
-        AuditEvent {
-            unix_ns: u64::try_from(unix_time().as_nanos()).unwrap_or(u64::MAX),
-            peer: None,
-            target: None,
-            session: None,
-            principal: None,
-            database: None,
-            what,
-        }
     }
 }
 
@@ -107,6 +95,10 @@ async fn gather<T>(asked: Vec<oneshot::Receiver<T>>, time: Duration) -> Vec<T> {
         }
     }
     answers
+}
+
+fn event(what: What) -> AuditEvent {
+    AuditEvent::of_gateway(u64::try_from(unix_time().as_nanos()).unwrap_or(u64::MAX), what)
 }
 
 fn unix_time() -> Duration {

@@ -19,6 +19,22 @@ pub struct AuditEvent {
     pub what: What,
 }
 
+impl AuditEvent {
+    /// What concerns the gateway as a whole, and no session.
+    #[must_use]
+    pub const fn of_gateway(unix_ns: u64, what: What) -> Self {
+        Self {
+            unix_ns,
+            peer: None,
+            target: None,
+            session: None,
+            principal: None,
+            database: None,
+            what,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum What {
     LoginRefused {

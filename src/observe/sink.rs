@@ -213,15 +213,7 @@ impl Writer {
             return;
         }
         tracing::warn!(count, "audit events were lost: the queue was full");
-        self.render(&AuditEvent {
-            unix_ns: unix_ns(),
-            peer: None,
-            target: None,
-            session: None,
-            principal: None,
-            database: None,
-            what: What::EventsLost { count },
-        });
+        self.render(&AuditEvent::of_gateway(unix_ns(), What::EventsLost { count }));
     }
 
     fn render(&mut self, event: &AuditEvent) {

@@ -34,7 +34,7 @@ use crate::model::target::Protocol;
 pub use crate::model::recording::{Durability, OnFailure};
 pub use crate::record::block::BlockKind;
 pub use crate::record::run::{Flow, RunKind};
-pub use crate::record::sync::{Loss, RecordFailure, Stats};
+pub use crate::record::sync::{Loss, RecordFailure, Stats, Watcher};
 pub use crate::record::tap::{Recorded, Tap, Waker, WorkerLink};
 
 #[derive(Clone, Debug)]
@@ -156,6 +156,11 @@ impl Recorder {
     #[must_use]
     pub fn worker(&self, worker_id: u16, waker: Waker) -> WorkerLink {
         WorkerLink::new(worker_id, Arc::clone(&self.shared), self.thread.queue.clone(), waker)
+    }
+
+    /// Has `watcher` told once whenever recording fails, and once when it works again.
+    pub fn watch(&self, watcher: Watcher) {
+        self.shared.watch(watcher);
     }
 
     #[must_use]

@@ -3,11 +3,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 
 use crate::limits::{BLOCK_RAW_BYTES, SESSION_QUEUE_BYTES_MAX};
+use crate::model::event::What;
 use crate::model::session::SessionId;
 use crate::record::block::BlockKind;
 use crate::record::tap::Waker;
@@ -15,6 +16,9 @@ use crate::record::{Durability, OnFailure};
 
 pub(super) type Queue = tokio::sync::mpsc::Sender<Message>;
 pub(super) type Permit = tokio::sync::mpsc::OwnedPermit<Message>;
+
+/// Told when recording fails and when it works again. Must not wait: the recorder's thread calls it.
+pub type Watcher = Box<dyn Fn(What) + Send + Sync>;
 
 /// Why a session can no longer be recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -225,6 +229,7 @@ pub(super) struct Shared {
     /// A tap was told to wait for room in the queue as a whole.
     pressed: AtomicBool,
     state: AtomicU8,
+    watcher: Mutex<Option<Watcher>>,
     figures: Figures,
     commits: Mutex<Commits>,
 }
@@ -270,6 +275,7 @@ impl Shared {
             queued_bytes: AtomicUsize::new(0),
             pressed: AtomicBool::new(false),
             state: AtomicU8::new(RECORDING),
+            watcher: Mutex::new(None),
             figures: Figures::default(),
             commits: Mutex::new(Commits {
                 micros: Histogram::new_with_bounds(1, COMMIT_US_MAX, 2).ok(),
@@ -331,14 +337,24 @@ impl Shared {
         }
     }
 
+    /// Has every change of state told from now on; a failure that stands already is told at once.
+    pub fn watch(&self, watcher: Watcher) {
+        let mut place = lock(&self.watcher);
+        if self.state.load(Ordering::SeqCst) == FAILED {
+            let reason = lock(&self.commits).last_failure.clone().unwrap_or_default();
+            watcher(What::RecordingFailed { reason });
+        }
+        *place = Some(watcher);
+    }
+
     pub fn fail(&self, why: String) {
-        self.state.store(FAILED, Ordering::SeqCst);
         self.figures.failures.fetch_add(1, Ordering::Relaxed);
-        self.commits.lock().unwrap_or_else(PoisonError::into_inner).last_failure = Some(why);
+        lock(&self.commits).last_failure = Some(why.clone());
+        self.turn(FAILED, What::RecordingFailed { reason: why });
     }
 
     pub fn restore(&self) {
-        self.state.store(RECORDING, Ordering::SeqCst);
+        self.turn(RECORDING, What::RecordingRestored);
     }
 
     pub fn stop(&self) {
@@ -346,14 +362,14 @@ impl Shared {
     }
 
     pub fn committed(&self, micros: u64) {
-        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut commits = lock(&self.commits);
         if let Some(histogram) = &mut commits.micros {
             histogram.saturating_record(micros);
         }
     }
 
     pub fn stats(&self) -> Stats {
-        let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        let commits = lock(&self.commits);
         let read = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
         Stats {
             failing: self.failure().is_some(),
@@ -369,6 +385,21 @@ impl Shared {
             commit_us: commits.micros.clone(),
         }
     }
+
+    /// A disk that fails again while it is being tried changes nothing, and is not told again.
+    fn turn(&self, state: u8, what: What) {
+        // Held over the change, so that whoever begins to watch neither misses it nor hears it twice.
+        let watcher = lock(&self.watcher);
+        if self.state.swap(state, Ordering::SeqCst) != state
+            && let Some(tell) = &*watcher
+        {
+            tell(what);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const RECORDING: u8 = 0;
@@ -376,3 +407,6 @@ const FAILED: u8 = 1;
 const STOPPED: u8 = 2;
 /// A commit slower than a minute is counted as a minute.
 const COMMIT_US_MAX: u64 = 60_000_000;
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use super::reader::{Entry, EntryKind, EntryReader, Follower, Wanted, find_sessio
 use super::verify::verify;
 use super::*;
 use crate::limits::{BLOCK_RAW_BYTES, RUN_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::model::event::What;
 use crate::model::session::{CloseReason, Exchange, Parameter};
 use crate::model::time::Now;
 
@@ -353,6 +354,8 @@ fn a_full_disk_ends_sessions_where_the_mode_says_so_and_the_recording_says_what_
     let recorder =
         Recorder::start_on(config(dir.path(), Durability::Request), move || driver.driver())
             .unwrap();
+    let (tell, changes) = std::sync::mpsc::channel();
+    recorder.watch(Box::new(move |what| tell.send(what).unwrap()));
     let link = recorder.worker(0, idle_waker());
     let begun = start("bot");
     let mut tap = link.open(now(), &begun).unwrap();
@@ -372,6 +375,11 @@ fn a_full_disk_ends_sessions_where_the_mode_says_so_and_the_recording_says_what_
     let mut tap = link.open(now(), &start("bot")).unwrap();
     tap.end(now(), CloseReason::BotFinished, Totals::default());
     recorder.stop();
+    let changes: Vec<_> = changes.try_iter().collect();
+    let [What::RecordingFailed { reason }, What::RecordingRestored] = changes.as_slice() else {
+        panic!("every change is told once: {changes:?}");
+    };
+    assert!(reason.contains("No space left"), "{reason}");
     let told = told(dir.path());
     assert_eq!(told[&begun.session][0].0, "start");
     assert_eq!(told[&begun.session][1], ("forwarded".into(), b"select 1".to_vec()));

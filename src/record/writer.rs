@@ -454,6 +454,9 @@ impl Writer {
 impl Drop for Writer {
     /// Also when the thread panics: nobody may wait for it, and nothing counts as recorded.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.fail("the recorder ended by a defect".to_owned());
+        }
         self.shared.stop();
         self.sessions.wake();
     }

@@ -70,6 +70,12 @@ impl Gateway {
         self.scratch.join("state")
     }
 
+    /// The audit events so far, of a gateway that is configured with `EVENTS`.
+    pub fn events(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.state_dir().join("events.jsonl")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Everything that the gateway has written to its log.
     pub fn log(&self) -> String {
         self.process.log()
@@ -156,5 +162,8 @@ fn launch(scratch: &Scratch, ports: &[u16], environment: &[(String, String)]) ->
     process.until(Duration::from_secs(20), || ports.iter().all(|&port| accepts(port)));
     process
 }
+
+/// What a configuration ends with to have audit events in a file of the state folder.
+pub const EVENTS: &str = "\n[[sink]]\nkind = \"file\"\npath = \"STATE/events.jsonl\"\n";
 
 pub const NARROWS: &str = env!("CARGO_BIN_EXE_narrows");

@@ -72,6 +72,10 @@ impl Gateway {
         let ring = KeyRing::new(&config.issuers, None);
         let snapshot = snapshot(&config, &ring)?;
         let binds: HashSet<SocketAddr> = snapshot.binds().collect();
+        let auditors = events.clone();
+        recorder.watch(Box::new(move |what| {
+            let _taken = auditors.offer(AuditEvent::of_gateway(unix_ns(), what));
+        }));
         let listeners = binds.iter().map(|bind| listen(*bind)).collect::<Result<Vec<_>, _>>()?;
         let (dials, dial_requests) = mpsc::channel(limits::DIAL_REQUESTS_MAX);
         let lost = Arc::new(Notify::new());
@@ -155,17 +159,8 @@ impl Gateway {
     }
 
     fn offer(&self, what: What) {
-        let event = AuditEvent {
-            unix_ns: unix_ns(),
-            peer: None,
-            target: None,
-            session: None,
-            principal: None,
-            database: None,
-            what,
-        };
         // The queue counts what it cannot take.
-        let _taken = self.events.offer(event);
+        let _taken = self.events.offer(AuditEvent::of_gateway(unix_ns(), what));
     }
 
     /// Ends idle sessions; how many sessions are left.

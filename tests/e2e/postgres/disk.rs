@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::endpoint::Endpoint;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{EVENTS, Gateway};
 use crate::support::postgres::{Role, Version};
 use crate::support::process::{SmallDisk, eventually};
 use crate::support::raw::{Raw, query, transcript};
@@ -47,6 +47,9 @@ fn a_full_disk_ends_sessions_until_there_is_room() {
     eventually("recorded again", Duration::from_secs(5), || {
         passage.gateway.command(&["grep", "after there was room"]).status.success()
     });
+    eventually("both changes are told, once each", Duration::from_secs(5), || {
+        told_of_recording(&passage.gateway) == ["recording.failed", "recording.restored"]
+    });
     let verified = passage.gateway.command(&["verify"]);
     assert_ne!(verified.status.code(), Some(2), "{}", String::from_utf8_lossy(&verified.stdout));
 }
@@ -72,6 +75,7 @@ fn where_sessions_go_on_the_recording_says_what_it_lacks() {
     assert_eq!(raw.query("SELECT 'in the light'"), "T D C(SELECT 1) Z(I)");
     drop(raw);
     assert!(passage.gateway.terminate().success());
+    assert_eq!(told_of_recording(&passage.gateway), ["recording.failed", "recording.restored"]);
     let told = passage.gateway.json(&["tail", "-n", "1000000"]);
     let lost = |line: &&Value| line["event"] == "loss";
     assert!(told.iter().any(|line| lost(&line)), "no loss is recorded");
@@ -119,8 +123,15 @@ fn recording_to(disk: &SmallDisk, durability: &str, on_failure: &str) -> Passage
         let elsewhere = format!(r#"state_dir = "{folder}""#);
         let failing = format!("on_failure = \"{on_failure}\"\nsegment = \"4MiB\"");
         let config = config.replace(r#"state_dir = "STATE""#, &elsewhere);
-        config.replace(r#"on_failure = "close""#, &failing)
+        config.replace(r#"on_failure = "close""#, &failing) + EVENTS
     })
+}
+
+/// The audit events that tell of the recorder, in order.
+fn told_of_recording(gateway: &Gateway) -> Vec<String> {
+    let code = |event: &Value| event["metadata"]["event_code"].as_str().unwrap().to_owned();
+    let events = gateway.events();
+    events.iter().map(code).filter(|code| code.starts_with("recording.")).collect()
 }
 
 /// Says what must be recorded before it is forwarded until that fails; the last transcript.

@@ -8,6 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::endpoint::Endpoint;
+#[cfg(debug_assertions)]
+use crate::support::gateway::EVENTS;
 use crate::support::postgres::{Role, Version};
 #[cfg(debug_assertions)]
 use crate::support::process::eventually;
@@ -118,7 +120,7 @@ fn work(endpoint: &Endpoint, me: u32, stop: &AtomicBool) -> Duration {
 #[test]
 fn a_defect_ends_its_own_session_and_is_told() {
     let passage = world::altered_passage(&[("NARROWS_TEST_PANIC_ON", "a fatal word")], |config| {
-        config + "\n[[sink]]\nkind = \"file\"\npath = \"STATE/events.jsonl\"\n"
+        config + EVENTS
     });
     let endpoint = passage.endpoint(Version::V15, Role::App, "shop");
     let stop = AtomicBool::new(false);
@@ -148,10 +150,11 @@ fn a_defect_ends_its_own_session_and_is_told() {
         defects.count() == DEFECTS
     });
     eventually("each defect is an event", Duration::from_secs(5), || {
-        let events = passage.gateway.state_dir().join("events.jsonl");
-        let events = std::fs::read_to_string(events).unwrap();
-        let ended = |line: &&str| line.contains("session.end") && line.contains("defect");
-        events.lines().filter(ended).count() == DEFECTS
+        let events = passage.gateway.events();
+        let ended = |event: &&serde_json::Value| {
+            event["metadata"]["event_code"] == "session.end" && event["status_detail"] == "defect"
+        };
+        events.iter().filter(ended).count() == DEFECTS
     });
     passage.gateway.stdout(&["verify"]);
 }

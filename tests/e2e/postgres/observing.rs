@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::endpoint::Endpoint;
+use crate::support::gateway::EVENTS;
 use crate::support::postgres::{Role, Version};
 use crate::support::process::{eventually, free_port};
 use crate::support::raw::{Raw, transcript};
@@ -59,7 +60,6 @@ fn events_tell_logins_sessions_and_statements() {
     drop(raw);
     let wrong = Endpoint { password: "not a token".to_owned(), ..endpoint };
     Raw::tls(wrong.port, &wrong.ca).authenticate(&wrong);
-    let file = passage.gateway.state_dir().join("events.jsonl");
     let codes = [
         "login.accepted",
         "session.start",
@@ -69,10 +69,10 @@ fn events_tell_logins_sessions_and_statements() {
         "login.refused",
     ];
     eventually("an event of each kind", Duration::from_secs(5), || {
-        let events = events(&file);
+        let events = passage.gateway.events();
         codes.iter().all(|code| events.iter().any(|event| is(event, code)))
     });
-    let events = events(&file);
+    let events = passage.gateway.events();
     let find = |code: &str| events.iter().find(|event| is(event, code)).unwrap();
     let (run, blocked) = (find("stmt.run"), find("stmt.blocked"));
     assert_eq!(run["query_info"]["query_string"], "SELECT 'an event'");
@@ -180,7 +180,7 @@ fn with_events(config: &str) -> String {
     let every = r#"policies        = ["baseline"]
 audit           = { statements = "all" }"#;
     let config = config.replace(r#"policies        = ["baseline"]"#, every);
-    config + "\n[[sink]]\nkind = \"file\"\npath = \"STATE/events.jsonl\"\n"
+    config + EVENTS
 }
 
 fn scrape(port: u16) -> String {
@@ -197,11 +197,6 @@ fn scrape(port: u16) -> String {
 fn sample(page: &str, name: &str) -> Option<f64> {
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
     line.trim().parse().ok()
-}
-
-fn events(file: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn is(event: &Value, code: &str) -> bool {
