@@ -116,10 +116,13 @@ impl Play<'_> {
         let who = format!("{} (issuer {}, subject {})", start.account, start.issuer, start.subject);
         let target =
             format!("{} ({protocol}), {} as {}", start.target, start.database, start.upstream_user);
+        let tls = |leg: &Option<String>| leg.clone().unwrap_or_else(|| "none".to_owned());
+        let (downstream, upstream) = (tls(&start.downstream_tls), tls(&start.upstream_tls));
         for (name, value) in [
             ("account", who),
             ("target", target),
             ("client", start.client.to_string()),
+            ("tls", format!("{downstream} with the client, {upstream} with the target")),
             ("policies", start.policies.join(", ")),
             ("started", time(entry.unix_ns)),
         ] {

@@ -156,6 +156,8 @@ pub struct Session {
     downstream: Inbox,
     upstream: Inbox,
     said: Said,
+    downstream_tls: Option<String>,
+    upstream_tls: Option<String>,
     deadline_ns: Option<u64>,
     started_unix_ns: u64,
     totals: Totals,
@@ -224,6 +226,8 @@ impl Session {
             downstream: Inbox::default(),
             upstream: Inbox::default(),
             said: Said::default(),
+            downstream_tls: None,
+            upstream_tls: None,
             deadline_ns: Some(deadline_ns),
             started_unix_ns: now.unix_ns,
             totals: Totals::default(),
@@ -248,7 +252,7 @@ impl Session {
                 self.pump(leg, cx)
             }
             Input::Eof { leg } | Input::Failed { leg } => Err(self.hung_up(leg)),
-            Input::TlsStarted { leg, facts } => self.on_tls(leg, &facts, cx),
+            Input::TlsStarted { leg, facts } => self.on_tls(leg, facts, cx),
             Input::TlsFailed { leg } => Err(self.tls_failed(leg)),
             Input::Admitted(admission) => self.on_admitted(*admission, cx),
             Input::TurnedAway { reason, close } => Err(self.on_turned_away(reason, close, cx)),

@@ -16,10 +16,14 @@ impl Session {
     pub(super) fn on_tls(
         &mut self,
         leg: Leg,
-        facts: &TlsFacts,
+        facts: TlsFacts,
         cx: &mut Context<'_>,
     ) -> Result<(), End> {
-        self.machine.tls_started(leg, facts, &mut self.said)?;
+        self.machine.tls_started(leg, &facts, &mut self.said)?;
+        match leg {
+            Leg::Downstream => self.downstream_tls = facts.parameters,
+            Leg::Upstream => self.upstream_tls = facts.parameters,
+        }
         self.speak(cx)
     }
 
@@ -143,8 +147,8 @@ impl Session {
             upstream_user: admission.connection.credential.username.to_string(),
             policies: admission.connection.policies.iter().map(ToString::to_string).collect(),
             policy_version: admission.config_version.to_string(),
-            downstream_tls: None,
-            upstream_tls: None,
+            downstream_tls: self.downstream_tls.clone(),
+            upstream_tls: self.upstream_tls.clone(),
         }
     }
 }

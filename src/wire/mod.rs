@@ -89,7 +89,7 @@ pub struct UpstreamLogin {
     pub tls: bool,
 }
 
-/// Properties of a TLS session that a protocol cares about.
+/// Properties of a TLS session that a protocol or an auditor cares about.
 #[derive(Clone, Debug, Default)]
 pub struct TlsFacts {
     pub alpn: Option<Vec<u8>>,
@@ -97,6 +97,8 @@ pub struct TlsFacts {
     pub server_end_point: Option<Vec<u8>>,
     /// The client authenticated itself with a certificate; upstream only.
     pub client_certificate: bool,
+    /// Version and cipher suite, in words for the recording.
+    pub parameters: Option<String>,
 }
 
 /// A request for judgement.

@@ -84,6 +84,7 @@ impl Worker {
             alpn: tls.alpn().map(<[u8]>::to_vec),
             server_end_point: tls.peer_end_point(),
             client_certificate: false,
+            parameters: tls.parameters(),
         });
         if established {
             socket.shaking_hands = false;

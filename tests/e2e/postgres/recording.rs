@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::gateway::Gateway;
 use crate::support::postgres::{Role, Version};
 use crate::support::process::{Scratch, eventually};
@@ -31,6 +33,35 @@ fn tail_tells_who_did_what_and_how_it_was_judged() {
     assert!(refused.contains("no-drops") && refused.contains("deny"), "{refused}");
     assert!(passage.gateway.stdout(&["tail"]).contains("4711"), "text for people");
     assert!(passage.gateway.stdout(&["grep", "4711"]).contains("4711"));
+}
+
+#[test]
+fn the_recording_says_how_each_leg_was_encrypted() {
+    let passage = world::own_passage("group");
+    let starts = |role| {
+        let mut raw = Raw::login(&passage.endpoint(Version::V15, role, "shop"));
+        raw.query("SELECT 'a head'");
+        let target = format!("{}-v15", role.name().replace('_', "-"));
+        let mut found = None;
+        eventually(&format!("a session of {target}"), Duration::from_secs(5), || {
+            let told = passage.gateway.json(&["tail"]);
+            found = told
+                .into_iter()
+                .find(|line| line["event"] == "session_start" && line["target"] == target.as_str());
+            found.is_some()
+        });
+        found.unwrap()
+    };
+    let legs = |line: &Value| {
+        ["downstream_tls", "upstream_tls"]
+            .map(|leg| line["start"][leg].as_str().map(|it| it.starts_with("TLSv1_3 TLS13_AES")))
+    };
+    let encrypted = starts(Role::App);
+    assert_eq!(legs(&encrypted), [Some(true), Some(true)], "{encrypted}");
+    let plain = starts(Role::Plain);
+    assert_eq!(legs(&plain), [Some(true), None], "{plain}");
+    let head = passage.gateway.stdout(&["play", plain["session"].as_str().unwrap()]);
+    assert!(head.contains(" with the client, none with the target"), "{head}");
 }
 
 #[test]
