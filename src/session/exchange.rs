@@ -14,6 +14,9 @@ use crate::wire::Outcome;
 #[derive(Default)]
 pub(super) struct Exchanges {
     begun: VecDeque<Begun>,
+    /// Texts that are only prepared, oldest first; no more than the target owes answers. One becomes
+    /// an exchange if the target refuses it.
+    preparing: VecDeque<Begun>,
     last_number: u64,
 }
 
@@ -37,6 +40,23 @@ impl Exchanges {
         self.last_number += 1;
         begun.number = self.last_number;
         self.begun.push_back(begun);
+    }
+
+    pub(super) fn prepare(&mut self, begun: Begun) {
+        self.preparing.push_back(begun);
+    }
+
+    /// The oldest text in preparation is done with. Its record, if the target refused it and no
+    /// exchange that was to run it tells of that.
+    pub(super) fn prepared(&mut self, refused: Option<Outcome>, now: Now) -> Option<Ended> {
+        let mut prepared = self.preparing.pop_front()?;
+        let outcome = refused?;
+        if self.begun.iter().any(|begun| Arc::ptr_eq(&begun.text, &prepared.text)) {
+            return None;
+        }
+        self.last_number += 1;
+        prepared.number = self.last_number;
+        Some(prepared.ended(outcome, now))
     }
 
     /// The record of exchange `number`, now that its outcome is known.

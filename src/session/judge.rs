@@ -26,11 +26,9 @@ impl Session {
         };
         let number = open.exchanges.next_number();
         match (&verdict, asked.purpose) {
-            (Verdict::Allow(_), Purpose::Prepare) => {
-                self.machine.accept(facts, number);
-                return Ok(Ruling::Forward);
+            (Verdict::Allow(_), Purpose::Prepare | Purpose::Run) => {
+                self.machine.accept(facts.clone(), number);
             }
-            (Verdict::Allow(_), Purpose::Run) => self.machine.accept(facts.clone(), number),
             (Verdict::Deny { grounds, message }, Purpose::Prepare | Purpose::Run) => {
                 let refusal = asked.overruled.unwrap_or_else(|| Refusal {
                     kind: RefusalKind::Policy,
@@ -45,10 +43,15 @@ impl Session {
             Verdict::Allow(_) => Ruling::Forward,
             Verdict::Deny { .. } => Ruling::Consume,
         };
-        self.totals.exchanges += 1;
         let begun =
             Begun::new(asked.text, asked.text_bytes, asked.parameters, facts, verdict, cx.now);
-        open.exchanges.begin(begun);
+        match (&ruling, asked.purpose) {
+            (Ruling::Forward, Purpose::Prepare) => open.exchanges.prepare(begun),
+            (Ruling::Forward, Purpose::Run) | (Ruling::Consume, _) => {
+                self.totals.exchanges += 1;
+                open.exchanges.begin(begun);
+            }
+        }
         Ok(ruling)
     }
 

@@ -203,6 +203,13 @@ impl Session {
                     let words = message;
                     tracing::warn!(%session, code, words, "the target refused the login");
                 }
+                Report::Prepared { refused } => {
+                    let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };
+                    if let Some(ended) = open.exchanges.prepared(refused, cx.now) {
+                        self.totals.exchanges += 1;
+                        self.conclude(ended, cx)?;
+                    }
+                }
                 Report::Ended { number, outcome } => {
                     let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };
                     if let Some(ended) = open.exchanges.end(number, outcome, cx.now) {

@@ -119,7 +119,7 @@ pub struct Asked {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Text is only given a name; nothing runs yet and no exchange begins.
+    /// Text is only given a name; nothing runs yet, and it is an exchange only if it is refused.
     Prepare,
     /// An exchange begins.
     Run,
@@ -178,6 +178,9 @@ pub enum Report {
     CancelWanted,
     /// The exchange that `accept` or `refuse` began with this number is complete.
     Ended { number: u64, outcome: Outcome },
+    /// The oldest unanswered text that was accepted to be prepared is done with; `refused` says how
+    /// the target refused it, if it did.
+    Prepared { refused: Option<Outcome> },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

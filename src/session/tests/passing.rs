@@ -95,6 +95,38 @@ fn every_statement_has_one_record_with_its_verdict_rule_rows_and_bytes() {
 }
 
 #[test]
+fn a_text_that_the_target_will_not_prepare_has_one_record_as_well() {
+    let house = House::new();
+    let mut visit = house.open();
+    let refused = [pg::error("42703"), pg::z(b'I')].concat();
+    visit.bot(&[pg::p("s", "SELECT 1"), pg::p("t", "SELECT nothing"), pg::sync()].concat());
+    visit.target(&[pg::ok("1"), refused.clone()].concat());
+    visit.bot(&[pg::pbe("SELECT nobody"), pg::sync()].concat());
+    visit.target(&refused);
+    visit.bot(&[pg::b("", "s"), pg::e(""), pg::sync()].concat());
+    visit.target(&[pg::ok("2"), pg::row(), pg::done("SELECT 1"), pg::z(b'I')].concat());
+    assert_eq!(visit.session.totals().exchanges, 3);
+    visit.bot(&pg::frame(b'X', b""));
+    drop(visit);
+    let told = house.only();
+    let brief = |exchange: &Exchange| {
+        let Exchange { number, text, rule, error, .. } = exchange.clone();
+        (number, text, rule, error.unwrap_or_default())
+    };
+    let row = |number, text: &str, error: &str| {
+        (number, text.to_owned(), "reads/reads".to_owned(), error.to_owned())
+    };
+    assert_eq!(
+        told.exchanges.iter().map(brief).collect::<Vec<_>>(),
+        [
+            row(1, "SELECT nothing", "42703"),
+            row(2, "SELECT nobody", "42703"),
+            row(3, "SELECT 1", "")
+        ]
+    );
+}
+
+#[test]
 fn what_crosses_is_what_was_recorded_in_the_same_order() {
     let house = House::new();
     let mut visit = house.visit();

@@ -76,6 +76,18 @@ impl Exchanges {
         }
     }
 
+    /// The oldest text that the target was to prepare is prepared, or was skipped.
+    pub fn parse_done(&mut self) {
+        self.reports.push_back(Report::Prepared { refused: None });
+    }
+
+    /// The target refused the oldest text that it was to prepare.
+    pub fn parse_refused(&mut self, code: &str, answer_bytes: u64) {
+        let error = Some(code.to_owned());
+        let refused = Outcome { error, answer_bytes, ..Outcome::default() };
+        self.reports.push_back(Report::Prepared { refused: Some(refused) });
+    }
+
     pub fn note(&mut self, report: Report) {
         self.reports.push_back(report);
     }

@@ -296,6 +296,7 @@ impl Relay {
                 Expected::Bind => self.portals.bind_failed().map(|portal| portal.number),
                 Expected::Parse => {
                     self.names.parse_failed();
+                    self.exchanges.parse_done();
                     None
                 }
                 Expected::DescribeStatement { .. }

@@ -196,6 +196,7 @@ impl Relay {
             (b'1', Some(Expected::Parse)) => {
                 self.pending.pop();
                 self.names.parse_completed();
+                self.exchanges.parse_done();
             }
             (b'2', Some(Expected::Bind)) => {
                 self.pending.pop();
@@ -367,9 +368,14 @@ impl Relay {
             None | Some(Expected::Ready | Expected::CopyEnd) => {
                 return Err(by_target("the target sent an error that nothing caused"));
             }
+            Some(Expected::Parse) => {
+                self.pending.pop();
+                self.names.parse_failed();
+                self.exchanges.parse_refused(code, header.total() as u64);
+                self.skip_batch(code);
+            }
             Some(
-                Expected::Parse
-                | Expected::Bind
+                Expected::Bind
                 | Expected::DescribeStatement { .. }
                 | Expected::DescribePortal { .. }
                 | Expected::Execute { .. }

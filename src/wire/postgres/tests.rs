@@ -50,6 +50,7 @@ pub struct Seen {
     pub to_target: Vec<u8>,
     pub asked: Vec<Question>,
     pub ended: Vec<(u64, Outcome)>,
+    pub prepared: Vec<Option<Outcome>>,
     pub fault: Option<Fault>,
     pub finished: bool,
     pub login_failed: Option<(String, String)>,
@@ -305,6 +306,7 @@ impl Drive {
                 Report::CancelWanted => self.cancels_wanted += 1,
                 Report::CancelKey { key } => self.key = Some(key),
                 Report::Ended { number, outcome } => self.seen.ended.push((number, outcome)),
+                Report::Prepared { refused } => self.seen.prepared.push(refused),
                 Report::UpstreamLoginFailed { code, message } => {
                     self.seen.login_failed = Some((code, message));
                 }

@@ -166,6 +166,17 @@ fn a_refused_query_in_an_open_batch_aborts_what_the_batch_did() {
 }
 
 #[test]
+fn each_parse_is_told_of_in_turn_and_a_refused_one_with_its_error() {
+    let mut drive = Drive::relaying();
+    drive.bot(&join(&[p("a", "SELECT 1"), p("b", "SELEKT"), p("c", "SELECT 2"), sync()]));
+    drive.target(&join(&[ok("1"), error("42601"), z(b'I')]));
+    let answer_bytes = error("42601").len() as u64;
+    let refused = Outcome { answer_bytes, error: Some("42601".into()), ..Outcome::default() };
+    assert_eq!(drive.seen.prepared, [None, Some(refused), None]);
+    assert!(drive.seen.ended.is_empty() && drive.machine.idle());
+}
+
+#[test]
 fn a_failed_parse_binds_no_name() {
     let mut drive = Drive::relaying();
     drive.bot(&join(&[p("s", "SELECT syntax"), sync()]));
