@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::cli::text;
 use crate::cli::{Context, Exit, Output};
 use crate::config::{self, Config, Diagnostic};
 use crate::identity::vault::VaultError;
@@ -144,23 +145,24 @@ impl std::fmt::Display for Outcome {
         match &self.summary {
             Some(summary) => writeln!(
                 f,
-                "ok: version {}; {} issuers, {} service accounts, {} targets, {} listeners, \
-                 {} connections, {} policies",
+                "ok: version {}; {}, {}, {}, {}, {}, {}",
                 self.version.as_deref().unwrap_or_default(),
-                summary.issuers,
-                summary.service_accounts,
-                summary.targets,
-                summary.listeners,
-                summary.connections,
-                summary.policies,
+                counted(summary.issuers, "issuer", "issuers"),
+                counted(summary.service_accounts, "service account", "service accounts"),
+                counted(summary.targets, "target", "targets"),
+                counted(summary.listeners, "listener", "listeners"),
+                counted(summary.connections, "connection", "connections"),
+                counted(summary.policies, "policy", "policies"),
             ),
-            None => writeln!(f, "{} to mend", count(self.problems.len(), "problem")),
+            None => {
+                writeln!(f, "{} to mend", counted(self.problems.len(), "problem", "problems"))
+            }
         }
     }
 }
 
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+fn counted(number: usize, one: &str, many: &str) -> String {
+    text::counted(number as u64, one, many)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::cli::text::counted;
 use crate::cli::{Context, Exit, Output, complain};
 use crate::control::api::KillRequest;
 
@@ -58,14 +59,13 @@ pub fn run(args: &Args, context: &Context) -> Exit {
         Output::Json => context.print_json(&killed),
         Output::People => context.print(&match killed.ended {
             0 => "no session was ended".to_owned(),
-            1 => "1 session was ended".to_owned(),
-            count => format!("{count} sessions were ended"),
+            count => format!("{} ended", counted(count, "session was", "sessions were")),
         }),
     };
     if killed.workers_silent > 0 {
         complain(&format!(
-            "{} workers did not answer in time: look at `narrows sessions`",
-            killed.workers_silent
+            "{} did not answer in time: look at `narrows sessions`",
+            counted(killed.workers_silent, "worker", "workers")
         ));
         return Exit::Failure;
     }

@@ -13,6 +13,7 @@ use crate::cli::screen::{
     CommandError, Ink, Screen, bytes, fit, latency, parameter, statement, time, visible,
 };
 use crate::cli::tail::with_context;
+use crate::cli::text::counted;
 use crate::model::session::Exchange;
 use crate::model::target::Protocol;
 use crate::record::reader::{Entry, EntryKind, Wanted, find_session, read};
@@ -91,7 +92,8 @@ impl Play<'_> {
             EntryKind::End(end) => self.end(entry, end, out)?,
             EntryKind::Lost(loss) => {
                 self.answers.lose();
-                self.remark(&format!("{} blocks could not be recorded here", loss.blocks), out)?;
+                let lost = counted(loss.blocks, "block", "blocks");
+                self.remark(&format!("{lost} could not be recorded here"), out)?;
             }
             EntryKind::Damaged { at, error, .. } => {
                 self.answers.lose();
@@ -150,8 +152,8 @@ impl Play<'_> {
         let head = format!("{}  #{}", time(entry.unix_ns), exchange.number);
         let verdict = format!("{} by {}", visible(&exchange.verdict), visible(&exchange.rule));
         let figures = format!(
-            "{} rows, {}, {}",
-            exchange.rows,
+            "{}, {}, {}",
+            counted(exchange.rows, "row", "rows"),
             bytes(exchange.answer_bytes),
             latency(exchange.latency_us)
         );
@@ -190,7 +192,8 @@ impl Play<'_> {
         }
         let kept = exchange.text.len() as u64;
         if exchange.text_bytes > kept {
-            self.remark(&format!("{} more bytes", exchange.text_bytes - kept), out)?;
+            let more = counted(exchange.text_bytes - kept, "more byte", "more bytes");
+            self.remark(&more, out)?;
         }
         for (position, value) in exchange.parameters.iter().enumerate() {
             writeln!(out, "  ${} = {}", position + 1, parameter(value))?;
@@ -259,8 +262,8 @@ impl Play<'_> {
         }
         let shown = answer.rows.len() as u64;
         if answer.row_count > shown {
-            let more = answer.row_count - shown;
-            self.remark(&format!("{more} more rows; --rows shows more"), out)?;
+            let more = counted(answer.row_count - shown, "more row", "more rows");
+            self.remark(&format!("{more}; --rows shows more"), out)?;
         }
         Ok(())
     }
@@ -276,10 +279,10 @@ impl Play<'_> {
         if let Some(totals) = &end.totals {
             writeln!(
                 out,
-                "  {} statements, {} denied, {} rows, {} to the bot, {} to the target",
-                totals.exchanges,
+                "  {}, {} denied, {}, {} to the bot, {} to the target",
+                counted(totals.exchanges, "statement", "statements"),
                 totals.denied,
-                totals.rows,
+                counted(totals.rows, "row", "rows"),
                 bytes(totals.downstream_bytes),
                 bytes(totals.upstream_bytes)
             )?;

@@ -4,6 +4,7 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use crate::cli::text::counted;
 use crate::cli::{chain, complain};
 use crate::model::session::{Exchange, Parameter, SessionId};
 use crate::record::reader::{FindError, ReadError};
@@ -213,7 +214,8 @@ pub fn statement(exchange: &Exchange) -> String {
     let mut out = visible(&exchange.text);
     let kept = exchange.text.len() as u64;
     if exchange.text_bytes > kept {
-        out.push_str(&format!(" … ({} more bytes)", exchange.text_bytes - kept));
+        let more = counted(exchange.text_bytes - kept, "more byte", "more bytes");
+        out.push_str(&format!(" … ({more})"));
     }
     if !exchange.parameters.is_empty() {
         let list: Vec<_> = exchange

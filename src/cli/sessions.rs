@@ -41,8 +41,8 @@ pub fn run(args: &Args, context: &Context) -> Exit {
         }
     };
     if answer.workers_silent > 0 {
-        let count = answer.workers_silent;
-        complain(&format!("{count} workers did not answer in time: their sessions are missing"));
+        let silent = text::counted(answer.workers_silent, "worker", "workers");
+        complain(&format!("{silent} did not answer in time: what runs there is missing"));
         return Exit::Failure;
     }
     printed

@@ -93,10 +93,10 @@ fn traffic(page: &mut Page, status: &Status) {
     page.line(
         "sessions",
         &format!(
-            "{} live, {} opened, {} logins refused",
+            "{} live, {} opened, {} refused",
             text::count(status.sessions),
             text::count(sum.sessions_opened),
-            text::count(sum.logins_refused)
+            text::counted(sum.logins_refused, "login", "logins")
         ),
     );
     page.line(
@@ -118,8 +118,8 @@ fn traffic(page: &mut Page, status: &Status) {
         ),
     );
     if sum.defects > 0 {
-        let count = text::count(sum.defects);
-        page.warn(&format!("{count} sessions ended by a defect of narrows: see its log"));
+        let ended = text::counted(sum.defects, "session", "sessions");
+        page.warn(&format!("{ended} ended by a defect of narrows: see its log"));
     }
 }
 
@@ -131,18 +131,19 @@ fn recorder(page: &mut Page, status: &Status) {
     };
     page.line("recorder", &format!("{state}, {} waiting", text::bytes(recorder.queue_bytes)));
     page.more(&format!(
-        "{} in {} on disk, {} blocks",
+        "{} in {} on disk, {}",
         text::bytes(recorder.raw_bytes),
         text::bytes(recorder.stored_bytes),
-        text::count(recorder.blocks)
+        text::counted(recorder.blocks, "block", "blocks")
     ));
     page.more(&format!(
-        "{} commits, {}",
-        text::count(recorder.commits),
+        "{}, {}",
+        text::counted(recorder.commits, "commit", "commits"),
         quantiles(&recorder.commit)
     ));
     if recorder.losses > 0 {
-        page.warn(&format!("{} stretches were lost", text::count(recorder.losses)));
+        let lost = text::counted(recorder.losses, "stretch was", "stretches were");
+        page.warn(&format!("{lost} lost"));
     }
 }
 
@@ -150,11 +151,12 @@ fn events(page: &mut Page, status: &Status) {
     let events = &status.events;
     page.line("audit events", &format!("{} written", text::count(events.written)));
     if events.lost > 0 {
-        page.warn(&format!("{} were lost: the queue was full", text::count(events.lost)));
+        let lost = text::counted(events.lost, "was", "were");
+        page.warn(&format!("{lost} lost: the queue was full"));
     }
     if events.failures > 0 {
-        let failures = text::count(events.failures);
-        page.warn(&format!("the event file could not be written {failures} times"));
+        let failures = text::counted(events.failures, "time", "times");
+        page.warn(&format!("the event file could not be written {failures}"));
     }
 }
 
@@ -166,7 +168,8 @@ fn key_sets(page: &mut Page, key_sets: &[KeySetState], now_unix_s: u64) {
             }
             None => page.paint.paint(Colour::Red, "never fetched: its tokens are refused"),
         };
-        let line = format!("{}: {} keys, {age}", text::escape(&set.issuer), set.keys);
+        let keys = text::counted(set.keys, "key", "keys");
+        let line = format!("{}: {keys}, {age}", text::escape(&set.issuer));
         page.line(if index == 0 { "issuers" } else { "" }, &line);
         if let Some(failure) = &set.failure {
             page.warn(&format!("the last fetch failed: {}", text::escape(failure)));

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::cli::screen::{
     CommandError, Ink, Screen, bytes, fit, latency, rfc3339, short, statement, time, visible,
 };
+use crate::cli::text::counted;
 use crate::limits::FOLLOW_POLL_MS;
 use crate::model::session::{Exchange, SessionId};
 use crate::record::reader::{
@@ -215,11 +216,11 @@ fn text_line(screen: Screen, entry: &Entry<'_>) -> Option<String> {
             Ink::Strong,
             match &end.totals {
                 Some(totals) => format!(
-                    "session ended: {}; {} statements, {} denied, {} rows, {} to the bot",
+                    "session ended: {}; {}, {} denied, {}, {} to the bot",
                     visible(&end.reason),
-                    totals.exchanges,
+                    counted(totals.exchanges, "statement", "statements"),
                     totals.denied,
-                    totals.rows,
+                    counted(totals.rows, "row", "rows"),
                     bytes(totals.downstream_bytes)
                 ),
                 None => format!("session ended: {}", visible(&end.reason)),
@@ -228,24 +229,24 @@ fn text_line(screen: Screen, entry: &Entry<'_>) -> Option<String> {
         EntryKind::Lost(loss) => remark(
             Ink::Bad,
             format!(
-                "{} could not be recorded here ({} blocks)",
+                "{} could not be recorded here ({})",
                 bytes(loss.raw_bytes),
-                loss.blocks
+                counted(loss.blocks, "block", "blocks")
             ),
         ),
         EntryKind::LostElsewhere(rest) => remark(
             Ink::Bad,
             format!(
-                "{} of sessions not named could not be recorded ({} blocks)",
+                "{} of sessions not named could not be recorded ({})",
                 bytes(rest.raw_bytes),
-                rest.blocks
+                counted(rest.blocks, "block", "blocks")
             ),
         ),
         EntryKind::Recovered(record) => remark(
             Ink::Warning,
             format!(
-                "recovered from an unclean stop; {} sessions were cut off",
-                record.sessions_ended
+                "recovered from an unclean stop; {} cut off",
+                counted(record.sessions_ended, "session was", "sessions were")
             ),
         ),
         EntryKind::Damaged { at, error, .. } => {

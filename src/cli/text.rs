@@ -233,5 +233,11 @@ pub fn count(number: u64) -> String {
     grouped
 }
 
+/// `1 row`, `2,345 rows`.
+#[must_use]
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
 #[cfg(test)]
 mod tests;

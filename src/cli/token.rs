@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::cli::dev_keys::{DevFolder, DevKeyError};
+use crate::cli::text::counted;
 use crate::cli::{Context, Exit, Output, fail, waiting};
 use crate::config::{self, DURATION_HINT, Diagnostic, UnitError};
 use crate::control::keys;
@@ -83,7 +84,8 @@ pub enum TokenError {
     Input(#[source] io::Error),
     #[error("this is not a token")]
     Malformed(#[from] Malformed),
-    #[error("the configuration has {} problems; run narrows check. The first one: {}", .0.len(),
+    #[error("the configuration has {}; run narrows check. The first one: {}",
+            counted(.0.len() as u64, "problem", "problems"),
             .0.first().map(ToString::to_string).unwrap_or_default())]
     Config(Vec<Diagnostic>),
     #[error("\"{text}\" is not a claim; write NAME=VALUE")]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::screen::{CommandError, Ink, Screen, bytes, visible};
+use crate::cli::text::counted;
 use crate::record::verify::{Finding, Report, verify};
 
 /// Check recordings for changes and gaps
@@ -55,10 +56,10 @@ const fn code(report: &Report) -> u8 {
 fn text(report: &Report, screen: Screen, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(
         out,
-        "{} segments, {} blocks, {} sessions ({} open), {} recorded in {}{}",
-        report.segments,
-        report.blocks,
-        report.sessions,
+        "{}, {}, {} ({} open), {} recorded in {}{}",
+        counted(report.segments, "segment", "segments"),
+        counted(report.blocks, "block", "blocks"),
+        counted(report.sessions, "session", "sessions"),
         report.sessions_open,
         bytes(report.raw_bytes),
         bytes(report.stored_bytes),

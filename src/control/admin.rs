@@ -284,7 +284,7 @@ async fn answer(request: Request<Incoming>, door: &Door, desk: &desk::Desk) -> A
 async fn health(desk: &desk::Desk) -> Answer {
     let status = api::Status::from(&desk.snapshot().await);
     let (code, text) = if status.workers_silent > 0 {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("{} workers are silent\n", status.workers_silent))
+        (StatusCode::SERVICE_UNAVAILABLE, format!("silent workers: {}\n", status.workers_silent))
     } else if status.recorder.state == RecorderState::Failed {
         (StatusCode::SERVICE_UNAVAILABLE, "the recorder has failed\n".to_owned())
     } else {

@@ -92,6 +92,13 @@ fn numbers_read_well() {
 }
 
 #[test]
+fn one_thing_is_not_called_many() {
+    for (number, text) in [(0, "0 policies"), (1, "1 policy"), (1_200, "1,200 policies")] {
+        assert_eq!(counted(number, "policy", "policies"), text);
+    }
+}
+
+#[test]
 fn moments_are_utc_to_the_millisecond() {
     assert_eq!(moment(1_795_392_012_345_678_901), "2026-11-23T00:00:12.345Z");
     assert!(!moment(u64::MAX).is_empty());
