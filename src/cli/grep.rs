@@ -11,10 +11,9 @@ use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use serde_json::json;
 
-use crate::cli::screen::{
-    CommandError, Ink, Screen, fit, short, statement, time, visible, visible_bytes,
-};
+use crate::cli::screen::{CommandError, Screen, short, statement, time};
 use crate::cli::tail::with_context;
+use crate::cli::text::{Colour, escape_bytes, fit, visible};
 use crate::limits::GREP_OVERLAP_BYTES;
 use crate::model::session::SessionId;
 use crate::record::Flow as Direction;
@@ -179,7 +178,7 @@ impl Hit {
             self.direction
         );
         let room = screen.width.map_or(usize::MAX, |width| width.saturating_sub(head.len() + 2));
-        format!("{}  {}", screen.paint(Ink::Faint, &head), fit(&self.excerpt, room))
+        format!("{}  {}", screen.paint.paint(Colour::Dim, &head), fit(&self.excerpt, room))
     }
 
     fn json(&self, entry: &Entry<'_>) -> serde_json::Value {
@@ -201,7 +200,7 @@ const fn name(direction: Direction) -> &'static str {
 fn excerpt(bytes: &[u8], range: std::ops::Range<usize>) -> String {
     let from = range.start.saturating_sub(AROUND_BYTES);
     let to = range.end.min(range.start + MATCH_BYTES_MAX).saturating_add(AROUND_BYTES);
-    visible_bytes(bytes.get(from..to.min(bytes.len())).unwrap_or_default())
+    escape_bytes(bytes.get(from..to.min(bytes.len())).unwrap_or_default())
 }
 
 const AROUND_BYTES: usize = 32;

@@ -9,11 +9,9 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::cli::screen::{
-    CommandError, Ink, Screen, bytes, fit, latency, parameter, statement, time, visible,
-};
+use crate::cli::screen::{CommandError, Screen, bytes, latency, parameter, statement, time};
 use crate::cli::tail::with_context;
-use crate::cli::text::counted;
+use crate::cli::text::{Colour, counted, fit, visible};
 use crate::model::session::Exchange;
 use crate::model::target::Protocol;
 use crate::record::reader::{Entry, EntryKind, Wanted, find_session, read};
@@ -114,7 +112,7 @@ impl Play<'_> {
             Protocol::Postgres => "postgres",
         };
         let title = format!("session {}", entry.session);
-        writeln!(out, "{}", self.screen.paint(Ink::Strong, &title))?;
+        writeln!(out, "{}", self.screen.paint.paint(Colour::Bold, &title))?;
         let who = format!("{} (issuer {}, subject {})", start.account, start.issuer, start.subject);
         let target =
             format!("{} ({protocol}), {} as {}", start.target, start.database, start.upstream_user);
@@ -148,7 +146,7 @@ impl Play<'_> {
             return Ok(());
         }
         let is_allowed = exchange.verdict == "allow";
-        let ink = if is_allowed { Ink::Good } else { Ink::Bad };
+        let colour = if is_allowed { Colour::Green } else { Colour::Red };
         let head = format!("{}  #{}", time(entry.unix_ns), exchange.number);
         let verdict = format!("{} by {}", visible(&exchange.verdict), visible(&exchange.rule));
         let figures = format!(
@@ -160,9 +158,9 @@ impl Play<'_> {
         writeln!(
             out,
             "\n{}  {}  {}",
-            self.screen.paint(Ink::Faint, &head),
-            self.screen.paint(ink, &verdict),
-            self.screen.paint(Ink::Faint, &figures)
+            self.screen.paint.paint(Colour::Dim, &head),
+            self.screen.paint.paint(colour, &verdict),
+            self.screen.paint.paint(Colour::Dim, &figures)
         )?;
         self.text(exchange, out)?;
         for answer in &answers {
@@ -174,7 +172,7 @@ impl Play<'_> {
             && let Some(error) = &exchange.error
         {
             let line = format!("  error {}", visible(error));
-            writeln!(out, "{}", self.screen.paint(Ink::Bad, &line))?;
+            writeln!(out, "{}", self.screen.paint.paint(Colour::Red, &line))?;
         }
         Ok(())
     }
@@ -204,7 +202,7 @@ impl Play<'_> {
     fn answer(&self, answer: &Answer, out: &mut dyn Write) -> Result<(), CommandError> {
         for notice in &answer.notices {
             let line = format!("  notice: {}", visible(notice));
-            writeln!(out, "{}", self.screen.paint(Ink::Warning, &line))?;
+            writeln!(out, "{}", self.screen.paint.paint(Colour::Yellow, &line))?;
         }
         if !answer.columns.is_empty() || !answer.rows.is_empty() {
             self.table(answer, out)?;
@@ -214,12 +212,12 @@ impl Play<'_> {
         }
         match &answer.ended {
             Some(Ended::Complete(word)) => {
-                writeln!(out, "  {}", self.screen.paint(Ink::Faint, &visible(word)))?;
+                writeln!(out, "  {}", self.screen.paint.paint(Colour::Dim, &visible(word)))?;
             }
             Some(Ended::Suspended) => self.remark("more rows were left to fetch", out)?,
             Some(Ended::Error { code, message }) => {
                 let line = format!("  error {}: {}", visible(code), visible(message));
-                writeln!(out, "{}", self.screen.paint(Ink::Bad, &line))?;
+                writeln!(out, "{}", self.screen.paint.paint(Colour::Red, &line))?;
             }
             None => {}
         }
@@ -238,8 +236,10 @@ impl Play<'_> {
         let mut lines = vec![(0..count).map(name).collect::<Vec<_>>()];
         for row in &answer.rows {
             let cell = |cell: &Option<String>| {
-                cell.as_deref()
-                    .map_or_else(|| "∅".to_owned(), |text| fit(&visible(text), CELL_WIDTH))
+                cell.as_deref().map_or_else(
+                    || "∅".to_owned(),
+                    |text| fit(&visible(text), CELL_WIDTH).into_owned(),
+                )
             };
             lines.push(row.iter().map(cell).collect());
         }
@@ -251,13 +251,11 @@ impl Play<'_> {
             let cells: Vec<_> =
                 line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
             let text = format!("  {}", cells.join(" | "));
-            let text = self.screen.width.map_or(text.clone(), |width| fit(&text, width));
-            writeln!(out, "{}", text.trim_end())?;
+            writeln!(out, "{}", self.screen.fit(&text).trim_end())?;
             if number == 0 {
                 let rules: Vec<_> = widths.iter().map(|width| "-".repeat(*width)).collect();
                 let text = format!("  {}", rules.join("-+-"));
-                let text = self.screen.width.map_or(text.clone(), |width| fit(&text, width));
-                writeln!(out, "{text}")?;
+                writeln!(out, "{}", self.screen.fit(&text))?;
             }
         }
         let shown = answer.rows.len() as u64;
@@ -275,7 +273,7 @@ impl Play<'_> {
         out: &mut dyn Write,
     ) -> Result<(), CommandError> {
         let line = format!("{}  ended: {}", time(entry.unix_ns), visible(&end.reason));
-        writeln!(out, "\n{}", self.screen.paint(Ink::Strong, &line))?;
+        writeln!(out, "\n{}", self.screen.paint.paint(Colour::Bold, &line))?;
         if let Some(totals) = &end.totals {
             writeln!(
                 out,
@@ -291,7 +289,7 @@ impl Play<'_> {
     }
 
     fn remark(&self, text: &str, out: &mut dyn Write) -> Result<(), CommandError> {
-        writeln!(out, "  {}", self.screen.paint(Ink::Warning, &format!("({text})")))?;
+        writeln!(out, "  {}", self.screen.paint.paint(Colour::Yellow, &format!("({text})")))?;
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
-//! What commands over recordings share: text that cannot steer a terminal, times, widths, colours,
-//! and how a command fails.
+//! What commands over recordings share: the screen, what of a recording stands on it, and how a
+//! command fails. Knows recordings; how text is made harmless and fitted is `text`'s matter.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use crate::cli::text::counted;
+use crate::cli::text::{self, Paint, counted, visible};
 use crate::cli::{chain, complain};
 use crate::model::session::{Exchange, Parameter, SessionId};
 use crate::record::reader::{FindError, ReadError};
@@ -42,15 +43,9 @@ pub fn conclude(outcome: Result<ExitCode, CommandError>, failed: u8) -> ExitCode
 /// What the output is shown on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Screen {
-    pub colour: Colour,
+    pub paint: Paint,
     /// Columns to fit lines to; `None` for files and pipes, which take lines of any length.
     pub width: Option<usize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colour {
-    Ansi,
-    None,
 }
 
 impl Screen {
@@ -60,107 +55,20 @@ impl Screen {
         if !io::stdout().is_terminal() {
             return Self::plain();
         }
-        let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let colour = if wants_none { Colour::None } else { Colour::Ansi };
         let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-        Self { colour, width }
+        Self { paint: Paint::for_stdout(), width }
     }
 
     #[must_use]
     pub const fn plain() -> Self {
-        Self { colour: Colour::None, width: None }
+        Self { paint: Paint::Plain, width: None }
     }
 
+    /// As much of a line as there is room for.
     #[must_use]
-    pub fn paint(self, ink: Ink, text: &str) -> String {
-        match self.colour {
-            Colour::Ansi => format!("\u{1b}[{}m{text}\u{1b}[0m", ink.code()),
-            Colour::None => text.to_owned(),
-        }
+    pub fn fit(self, line: &str) -> Cow<'_, str> {
+        self.width.map_or(Cow::Borrowed(line), |width| text::fit(line, width))
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ink {
-    Good,
-    Bad,
-    Warning,
-    Faint,
-    Strong,
-}
-
-impl Ink {
-    const fn code(self) -> &'static str {
-        match self {
-            Self::Good => "32",
-            Self::Bad => "31;1",
-            Self::Warning => "33",
-            Self::Faint => "2",
-            Self::Strong => "1",
-        }
-    }
-}
-
-/// `text` on one line: white space becomes one space, and whatever could steer a terminal or turn
-/// the reading direction is spelt out.
-#[must_use]
-pub fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut gap = false;
-    for character in text.chars() {
-        if matches!(character, ' ' | '\t' | '\n' | '\r') {
-            gap = !out.is_empty();
-            continue;
-        }
-        if gap {
-            out.push(' ');
-            gap = false;
-        }
-        push_visible(&mut out, character);
-    }
-    out
-}
-
-/// As `visible`, for bytes: keeps white space apart, and spells out what is not text.
-#[must_use]
-pub fn visible_bytes(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            match character {
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '\t' => out.push_str("\\t"),
-                other => push_visible(&mut out, other),
-            }
-        }
-        for byte in chunk.invalid() {
-            out.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    out
-}
-
-fn push_visible(out: &mut String, character: char) {
-    let code = u32::from(character);
-    if character.is_control() && code < 0x100 {
-        out.push_str(&format!("\\x{code:02x}"));
-    } else if character.is_control() || INVISIBLE.iter().any(|range| range.contains(&code)) {
-        out.push_str(&format!("\\u{{{code:x}}}"));
-    } else {
-        out.push(character);
-    }
-}
-
-/// At most `width` characters of `text`; an ellipsis shows that there were more.
-#[must_use]
-pub fn fit(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let mut out: String = text.chars().take(width.saturating_sub(1)).collect();
-    out.push('…');
-    out
 }
 
 /// Date and time of day, UTC, to the millisecond.
@@ -240,15 +148,6 @@ pub fn parameter(parameter: &Parameter) -> String {
 }
 
 const SHORT_ID: usize = 8;
-/// Characters that take no place, join others, or turn the reading direction.
-const INVISIBLE: [std::ops::RangeInclusive<u32>; 6] = [
-    0x200b..=0x200f,
-    0x2028..=0x202e,
-    0x2060..=0x206f,
-    0xfeff..=0xfeff,
-    0xfff9..=0xfffb,
-    0xe0000..=0xe007f,
-];
 
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cli::screen::{
-    CommandError, Ink, Screen, bytes, fit, latency, rfc3339, short, statement, time, visible,
-};
-use crate::cli::text::counted;
+use crate::cli::screen::{CommandError, Screen, bytes, latency, rfc3339, short, statement, time};
+use crate::cli::text::{self, Colour, counted, fit, visible};
 use crate::limits::FOLLOW_POLL_MS;
 use crate::model::session::{Exchange, SessionId};
 use crate::record::reader::{
@@ -196,15 +194,19 @@ fn text_line(screen: Screen, entry: &Entry<'_>) -> Option<String> {
     let at = time(entry.unix_ns);
     let at = if screen.width.is_some() { at.get(YEAR_WIDTH..).unwrap_or(&at) } else { &at };
     let head = format!("{at}  {}  {who:<WHO_WIDTH$}", short(entry.session));
-    let remark = |ink: Ink, text: String| {
+    let remark = |colour: Colour, text: String| {
         let room = screen.width.map_or(usize::MAX, |width| width.saturating_sub(head.len() + 2));
         let text = fit(&text, room);
-        Some(format!("{}  {}", screen.paint(Ink::Faint, &head), screen.paint(ink, &text)))
+        Some(format!(
+            "{}  {}",
+            screen.paint.paint(Colour::Dim, &head),
+            screen.paint.paint(colour, &text)
+        ))
     };
     match &entry.kind {
         EntryKind::Exchange(exchange) => Some(exchange_line(screen, &head, exchange)),
         EntryKind::Start(start) => remark(
-            Ink::Strong,
+            Colour::Bold,
             format!(
                 "session started from {} as {} in {}",
                 start.client,
@@ -213,7 +215,7 @@ fn text_line(screen: Screen, entry: &Entry<'_>) -> Option<String> {
             ),
         ),
         EntryKind::End(end) => remark(
-            Ink::Strong,
+            Colour::Bold,
             match &end.totals {
                 Some(totals) => format!(
                     "session ended: {}; {}, {} denied, {}, {} to the bot",
@@ -227,7 +229,7 @@ fn text_line(screen: Screen, entry: &Entry<'_>) -> Option<String> {
             },
         ),
         EntryKind::Lost(loss) => remark(
-            Ink::Bad,
+            Colour::Red,
             format!(
                 "{} could not be recorded here ({})",
                 bytes(loss.raw_bytes),
@@ -235,7 +237,7 @@ fn text_line(screen: Screen, entry: &Entry<'_>) -> Option<String> {
             ),
         ),
         EntryKind::LostElsewhere(rest) => remark(
-            Ink::Bad,
+            Colour::Red,
             format!(
                 "{} of sessions not named could not be recorded ({})",
                 bytes(rest.raw_bytes),
@@ -243,14 +245,14 @@ fn text_line(screen: Screen, entry: &Entry<'_>) -> Option<String> {
             ),
         ),
         EntryKind::Recovered(record) => remark(
-            Ink::Warning,
+            Colour::Yellow,
             format!(
                 "recovered from an unclean stop; {} cut off",
                 counted(record.sessions_ended, "session was", "sessions were")
             ),
         ),
         EntryKind::Damaged { at, error, .. } => {
-            remark(Ink::Bad, format!("recording is damaged at {at}: {error}"))
+            remark(Colour::Red, format!("recording is damaged at {at}: {error}"))
         }
         EntryKind::Run { .. } | EntryKind::ClockStep(_) => None,
     }
@@ -278,15 +280,15 @@ fn exchange_line(screen: Screen, head: &str, exchange: &Exchange) -> String {
     if let Some(width) = screen.width {
         let taken = head.chars().count() + verdict.len() + figures.len() + 3 * GAP;
         let room = width.saturating_sub(taken).max(MIN_STATEMENT);
-        remarks = fit(&remarks, room);
-        text = fit(&text, room.saturating_sub(remarks.chars().count()));
+        remarks = fit(&remarks, room).into_owned();
+        text = fit(&text, room.saturating_sub(text::width(&remarks))).into_owned();
     }
-    let ink = if is_allowed { Ink::Good } else { Ink::Bad };
+    let colour = if is_allowed { Colour::Green } else { Colour::Red };
     format!(
         "{}  {}  {figures}  {}{text}",
-        screen.paint(Ink::Faint, head),
-        screen.paint(ink, &verdict),
-        if remarks.is_empty() { remarks } else { screen.paint(Ink::Warning, &remarks) },
+        screen.paint.paint(Colour::Dim, head),
+        screen.paint.paint(colour, &verdict),
+        if remarks.is_empty() { remarks } else { screen.paint.paint(Colour::Yellow, &remarks) },
     )
 }
 

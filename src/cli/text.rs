@@ -58,7 +58,15 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     escape_where(text, acts)
 }
 
-/// The same, but line feeds and tabs stay: for text that is shown as a block.
+/// The same for text of any shape: runs of white space become one space first.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let words: Vec<_> =
+        text.split([' ', '\t', '\n', '\r']).filter(|word| !word.is_empty()).collect();
+    escape(&words.join(" ")).into_owned()
+}
+
+/// As `escape`, but line feeds and tabs stay: for text that is shown as a block.
 #[must_use]
 pub fn escape_block(text: &str) -> Cow<'_, str> {
     escape_where(text, |character| acts(character) && !matches!(character, '\n' | '\t'))

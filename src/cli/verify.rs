@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cli::screen::{CommandError, Ink, Screen, bytes, visible};
-use crate::cli::text::counted;
+use crate::cli::screen::{CommandError, Screen, bytes};
+use crate::cli::text::{Colour, counted, visible};
 use crate::record::verify::{Finding, Report, verify};
 
 /// Check recordings for changes and gaps
@@ -65,11 +65,15 @@ fn text(report: &Report, screen: Screen, out: &mut dyn Write) -> std::io::Result
         bytes(report.stored_bytes),
         if report.live { "; being written" } else { "" }
     )?;
-    let verdict = |findings: &[Finding], good: &str, bad: &str, ink: Ink| {
-        if findings.is_empty() { screen.paint(Ink::Good, good) } else { screen.paint(ink, bad) }
+    let verdict = |findings: &[Finding], good: &str, bad: &str, colour: Colour| {
+        if findings.is_empty() {
+            screen.paint.paint(Colour::Green, good)
+        } else {
+            screen.paint.paint(colour, bad)
+        }
     };
-    let integrity = verdict(&report.integrity, "unchanged", "CHANGED OR DAMAGED", Ink::Bad);
-    let completeness = verdict(&report.completeness, "complete", "INCOMPLETE", Ink::Warning);
+    let integrity = verdict(&report.integrity, "unchanged", "CHANGED OR DAMAGED", Colour::Red);
+    let completeness = verdict(&report.completeness, "complete", "INCOMPLETE", Colour::Yellow);
     writeln!(out, "integrity     {integrity}")?;
     list(&report.integrity, out)?;
     writeln!(out, "completeness  {completeness}")?;

@@ -1,34 +1,6 @@
 use super::*;
 
 #[test]
-fn nothing_that_is_shown_can_steer_a_terminal() {
-    let nasty = "a\u{1b}[2J\u{7}b\u{9b}31m\u{202e}c\u{200b}\0\u{7f}\u{2028}d";
-    assert_eq!(visible(nasty), "a\\x1b[2J\\x07b\\x9b31m\\u{202e}c\\u{200b}\\x00\\x7f\\u{2028}d");
-    for code in 0..0x11_0000 {
-        let Some(character) = char::from_u32(code) else { continue };
-        let shown = visible(&format!("x{character}y"));
-        assert!(!shown.chars().any(char::is_control), "{code:#x}");
-    }
-}
-
-#[test]
-fn white_space_of_any_kind_becomes_one_space() {
-    assert_eq!(visible("  select\r\n\t 1 \n"), "select 1");
-}
-
-#[test]
-fn bytes_that_are_no_text_are_spelt_out() {
-    assert_eq!(visible_bytes(b"a\xff\n\x00\xc3\xa9\x1b"), "a\\xff\\n\\x00é\\x1b");
-}
-
-#[test]
-fn a_line_is_fitted_by_characters() {
-    assert_eq!(fit("héllo", 5), "héllo");
-    assert_eq!(fit("héllo!", 5), "héll…");
-    assert_eq!(fit("x", 0), "…");
-}
-
-#[test]
 fn figures_are_short() {
     assert_eq!(
         (bytes(999), bytes(1_536), bytes(5 << 30)),

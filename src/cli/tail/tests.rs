@@ -4,6 +4,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use super::*;
+use crate::cli::text::Paint;
 use crate::cli::{export, grep, play, verify};
 use crate::model::session::{CloseReason, Parameter, Totals};
 use crate::record::tests::{config, exchange, idle_waker, now, start};
@@ -141,15 +142,15 @@ fn a_line_fits_the_terminal_and_is_coloured_only_there() {
     let (dir, _, _) = recorded();
     let Command::Tail(args) = Command::parse_from(["narrows", "tail"]) else { panic!() };
     let mut out = Vec::new();
-    let screen = Screen { colour: crate::cli::screen::Colour::None, width: Some(110) };
+    let screen = Screen { paint: Paint::Plain, width: Some(110) };
     run(&args, dir.path(), screen, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
     assert!(text.contains('…'));
     let mut out = Vec::new();
-    let screen = Screen { colour: crate::cli::screen::Colour::Ansi, width: None };
+    let screen = Screen { paint: Paint::Coloured, width: None };
     run(&args, dir.path(), screen, &mut out).unwrap();
-    assert!(String::from_utf8(out).unwrap().contains("\u{1b}[31;1mdeny"));
+    assert!(String::from_utf8(out).unwrap().contains("\u{1b}[31mdeny"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn nothing_escaped_acts_on_a_terminal() {
         assert!(!safe.chars().any(acts), "{safe}");
         assert!(safe.contains('\\'), "{safe}");
         assert!(!escape_bytes(hostile.as_bytes()).chars().any(acts));
+        assert!(!visible(hostile).chars().any(acts));
     }
 }
 
@@ -33,6 +34,12 @@ fn escapes_tell_what_they_stand_for() {
     assert_eq!(escape("a\tb\r\nc\u{1b}[m\u{9b}"), "a\\tb\\r\\nc\\x1b[m\\u{9b}");
     assert_eq!(escape_block("a\tb\r\nc"), "a\tb\\r\nc");
     assert_eq!(escape_bytes(b"ok \xff\xfe \x1b \xc3\xbc"), "ok \\xff\\xfe \\x1b ü");
+}
+
+#[test]
+fn white_space_of_any_kind_becomes_one_space() {
+    assert_eq!(visible("  select\r\n\t 1 \n"), "select 1");
+    assert_eq!(visible("a\u{1b}[2J\u{b} b"), "a\\x1b[2J\\x0b b");
 }
 
 #[test]
