@@ -8,22 +8,13 @@ use serde_json::Value;
 
 use crate::support::endpoint::Endpoint;
 use crate::support::gateway::Gateway;
-use crate::support::oidc::OidcProvider;
-use crate::support::pki::Pki;
 use crate::support::postgres::{Postgres, Role, Version};
 use crate::support::process::{eventually, free_port};
 use crate::support::raw::{Raw, error_field, extended, query, sync, transcript};
+use crate::support::shared::{config_head, config_listener};
 use crate::targets;
 
-pub fn pki() -> &'static Pki {
-    static PKI: OnceLock<Pki> = OnceLock::new();
-    PKI.get_or_init(Pki::new)
-}
-
-pub fn oidc() -> &'static OidcProvider {
-    static OIDC: OnceLock<OidcProvider> = OnceLock::new();
-    OIDC.get_or_init(|| OidcProvider::start(pki()))
-}
+pub use crate::support::shared::{oidc, pki};
 
 pub fn server() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
@@ -226,26 +217,10 @@ action = "deny"
 "#;
 
 fn config(port: u16, liar_port: u16) -> String {
-    let own = pki().server("narrows");
-    let mut config = format!(
+    let mut config = config_head("museum", "group", oidc());
+    write!(
+        config,
         r#"
-[node]
-name      = "museum"
-state_dir = "STATE"
-workers   = 2
-io        = {{ driver = "DRIVER" }}
-admin     = {{ socket = "STATE/admin.sock" }}
-
-[recording]
-durability = "group"
-on_failure = "close"
-
-[[issuer]]
-name      = "provider"
-issuer    = "{issuer}"
-audiences = ["narrows"]
-ca        = "{issuer_ca}"
-
 [[target]]
 name     = "shop"
 protocol = "postgres"
@@ -268,8 +243,6 @@ target          = "shop"
 credential      = {{ username = "shop_app", password = {{ file = "{secret}" }} }}
 policies        = ["open"]
 {OPEN}{reading}{application}{migration}"#,
-        issuer = oidc().issuer(),
-        issuer_ca = oidc().ca().display(),
         server = server().port(),
         liar = targets::port(),
         ca = pki().ca().display(),
@@ -277,21 +250,10 @@ policies        = ["open"]
         reading = include_str!("../../config/policies/read-only.toml"),
         application = include_str!("../../config/policies/application.toml"),
         migration = include_str!("../../config/policies/migration.toml"),
-    );
-    for (target, port) in [("shop", port), ("liar", liar_port)] {
-        write!(
-            config,
-            r#"
-[[listener]]
-target = "{target}"
-bind   = "127.0.0.1:{port}"
-tls    = {{ cert = "{cert}", key = "{key}" }}
-"#,
-            cert = own.cert.display(),
-            key = own.key.display(),
-        )
-        .unwrap();
-    }
+    )
+    .unwrap();
+    config.push_str(&config_listener("shop", port));
+    config.push_str(&config_listener("liar", liar_port));
     for account in Account::ALL {
         write!(
             config,

@@ -6,14 +6,11 @@ use std::sync::OnceLock;
 use crate::support::endpoint::Endpoint;
 use crate::support::gateway::Gateway;
 use crate::support::oidc::OidcProvider;
-use crate::support::pki::Pki;
 use crate::support::postgres::{Postgres, Role, Version};
 use crate::support::process::free_port;
+use crate::support::shared::{config_head, config_listener};
 
-pub fn pki() -> &'static Pki {
-    static PKI: OnceLock<Pki> = OnceLock::new();
-    PKI.get_or_init(Pki::new)
-}
+pub use crate::support::shared::{oidc, pki};
 
 pub fn postgres(version: Version) -> &'static Postgres {
     static V15: OnceLock<Postgres> = OnceLock::new();
@@ -23,11 +20,6 @@ pub fn postgres(version: Version) -> &'static Postgres {
         Version::V18 => &V18,
     };
     cell.get_or_init(|| Postgres::start(version, pki()))
-}
-
-pub fn oidc() -> &'static OidcProvider {
-    static OIDC: OnceLock<OidcProvider> = OnceLock::new();
-    OIDC.get_or_init(|| OidcProvider::start(pki()))
 }
 
 /// The gateway that most tests cross; it stands before every server, under every kind of login.
@@ -141,37 +133,8 @@ fn ways_to_all() -> Vec<Way> {
 pub const REFUSED: &str = "DROP TABLE order_items";
 
 fn config(durability: &str, oidc: &OidcProvider, ways: &[Way]) -> String {
-    let (ca, own) = (pki().ca(), pki().server("narrows"));
-    let (issuer, issuer_ca) = (oidc.issuer(), oidc.ca());
-    let mut config = format!(
-        r#"
-[node]
-name      = "edge-test"
-state_dir = "STATE"
-workers   = 2
-io        = {{ driver = "DRIVER" }}
-admin     = {{ socket = "STATE/admin.sock" }}
-
-[recording]
-durability = "{durability}"
-on_failure = "close"
-
-[[issuer]]
-name      = "provider"
-issuer    = "{issuer}"
-audiences = ["narrows"]
-ca        = "{issuer_ca}"
-
-[[service_account]]
-name  = "shop-bot"
-match = [ {{ issuer = "provider", claims = {{ repository = "acme/shop", ref = ["refs/heads/main", "refs/tags/v*"] }} }} ]
-
-[[service_account]]
-name  = "reader-bot"
-match = [ {{ issuer = "provider", claims = {{ repository = "acme/reader" }} }} ]
-{POLICY}"#,
-        issuer_ca = issuer_ca.display(),
-    );
+    let ca = pki().ca();
+    let mut config = config_head("edge-test", durability, oidc) + ACCOUNTS + POLICY;
     for &Way { version, role, port, server } in ways {
         let name = format!("{}-{version:?}", role.name().replace('_', "-")).to_lowercase();
         let address = format!("localhost:{server}");
@@ -225,24 +188,28 @@ address  = "{address}"
 tls      = {tls}
 labels   = {{ env = "test" }}
 
-[[listener]]
-target = "{name}"
-bind   = "127.0.0.1:{port}"
-tls    = {{ cert = "{cert}", key = "{key}" }}
-
 [[connection]]
 service_account = "shop-bot"
 target          = "{name}"
 credential      = {credential}
 policies        = ["baseline"]
-"#,
-            cert = own.cert.display(),
-            key = own.key.display(),
+"#
         )
         .unwrap();
+        config.push_str(&config_listener(&name, port));
     }
     config
 }
+
+const ACCOUNTS: &str = r#"
+[[service_account]]
+name  = "shop-bot"
+match = [ { issuer = "provider", claims = { repository = "acme/shop", ref = ["refs/heads/main", "refs/tags/v*"] } } ]
+
+[[service_account]]
+name  = "reader-bot"
+match = [ { issuer = "provider", claims = { repository = "acme/reader" } } ]
+"#;
 
 const POLICY: &str = r#"
 [policy.baseline]

@@ -8,3 +8,4 @@ pub mod pki;
 pub mod postgres;
 pub mod process;
 pub mod raw;
+pub mod shared;
