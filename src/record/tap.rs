@@ -169,7 +169,7 @@ impl Tap {
         recorded
     }
 
-    /// Hands the open runs to the recorder. With a full queue they stay open, and `due` stays true.
+    /// Hands the open runs to the recorder. With a full queue they stay open, and stay due.
     pub fn cut(&mut self) {
         if self.open.raw.is_empty() {
             return;
@@ -202,12 +202,6 @@ impl Tap {
         Ok(self.link.shared.failure().is_some())
     }
 
-    /// Why nothing of this session can be recorded any more, if so.
-    #[must_use]
-    pub fn failure(&self) -> Option<RecordFailure> {
-        self.check().err()
-    }
-
     /// Whether the worker must stop receiving for this session. The worker is woken when that ends.
     #[must_use]
     pub fn congested(&self) -> bool {
@@ -218,11 +212,6 @@ impl Tap {
             return true;
         }
         self.progress.is_full(open, SESSION_QUEUE_BYTES_MAX)
-    }
-
-    #[must_use]
-    pub fn due(&self, now: Now) -> bool {
-        self.next_cut_ns().is_some_and(|at| now.mono_ns >= at)
     }
 
     /// When the open runs must be cut, on the monotonic clock; `None` while there are none.
@@ -237,7 +226,7 @@ impl Tap {
     }
 
     /// Memory that the open block holds.
-    #[must_use]
+    #[cfg(test)]
     pub fn held_bytes(&self) -> usize {
         self.open.raw.capacity()
     }
