@@ -81,7 +81,7 @@ impl Worker {
 
     /// New tables: live sessions go on under the new policy, or end if they are no longer
     /// admitted.
-    pub(super) fn apply(&mut self, snapshot: Arc<Snapshot>, listeners: Vec<TcpListener>) {
+    pub(super) fn apply(&mut self, snapshot: Arc<Snapshot>, mut listeners: Vec<TcpListener>) {
         self.snapshot = snapshot;
         let binds: Vec<SocketAddr> = self.snapshot.binds().collect();
         let kept = std::mem::take(&mut self.listeners);
@@ -92,6 +92,7 @@ impl Worker {
                 self.shard.stop_listening(key);
             }
         }
+        listeners.retain(|listener| listener.local_addr().is_ok_and(|bind| binds.contains(&bind)));
         self.listen(listeners);
         for at in self.slots.addresses() {
             self.reconsider(at);

@@ -1,10 +1,12 @@
 //! How the rest of the process speaks to a worker, and a worker to the rest.
 //!
-//! Every queue is bounded. A worker never waits for its own requests to be taken.
+//! Every queue is bounded. A worker never waits for its own requests to be taken. What control
+//! orders every worker to do has a place of its own beside the queue: it cannot be crowded out.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -38,14 +40,6 @@ pub enum Message {
     Cancel {
         to: Address,
     },
-    /// New tables; `listeners` are to be accepted on from now on, those not named by the snapshot
-    /// are closed.
-    Apply {
-        snapshot: Arc<Snapshot>,
-        listeners: Vec<TcpListener>,
-    },
-    /// Some issuer's keys were refreshed: logins that waited for an unknown key try again.
-    KeysRefreshed,
     Kill {
         scope: KillScope,
         reply: oneshot::Sender<u64>,
@@ -53,10 +47,43 @@ pub enum Message {
     Report {
         reply: oneshot::Sender<WorkerReport>,
     },
+}
+
+/// What a worker must do, and does before it reads its messages. Never lost.
+pub enum Order {
+    /// New tables; `listeners` are to be accepted on from now on, those not named by the snapshot
+    /// are closed.
+    Apply { snapshot: Arc<Snapshot>, listeners: Vec<TcpListener> },
+    /// Some issuer's keys were refreshed: logins that waited for an unknown key try again.
+    KeysRefreshed,
     /// Accept nothing more; end sessions as they fall idle.
     Drain,
     /// End all sessions now, then the thread.
     Stop,
+}
+
+/// The orders that a worker has not read yet. Of several snapshots the newest counts.
+#[derive(Default)]
+pub struct Standing {
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// Of all snapshots since the last that was read; the newest may not name them all.
+    pub listeners: Vec<TcpListener>,
+    pub keys_refreshed: bool,
+    pub drain: bool,
+    pub stop: bool,
+}
+
+#[derive(Default)]
+struct Orders {
+    /// Saves a worker the lock in the turns that bring no order, which are nearly all.
+    waiting: AtomicBool,
+    standing: Mutex<Standing>,
+}
+
+impl Orders {
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a worker asks of `control`: names to be resolved, a secret to be leased.
@@ -71,14 +98,40 @@ pub struct DialRequest {
 #[derive(Clone)]
 pub struct Mailbox {
     sender: SyncSender<Message>,
+    orders: Arc<Orders>,
     waker: Waker,
+}
+
+/// The worker's end.
+pub struct Inbox {
+    receiver: Receiver<Message>,
+    orders: Arc<Orders>,
 }
 
 impl Mailbox {
     #[must_use]
-    pub fn new(waker: Waker) -> (Self, Receiver<Message>) {
+    pub fn new(waker: Waker) -> (Self, Inbox) {
         let (sender, receiver) = sync_channel(limits::MAILBOX_MESSAGES_MAX);
-        (Self { sender, waker }, receiver)
+        let orders = Arc::new(Orders::default());
+        let inbox = Inbox { receiver, orders: Arc::clone(&orders) };
+        (Self { sender, orders, waker }, inbox)
+    }
+
+    /// Leaves an order and wakes the worker.
+    pub fn order(&self, order: Order) {
+        let mut standing = self.orders.standing();
+        match order {
+            Order::Apply { snapshot, listeners } => {
+                standing.snapshot = Some(snapshot);
+                standing.listeners.extend(listeners);
+            }
+            Order::KeysRefreshed => standing.keys_refreshed = true,
+            Order::Drain => standing.drain = true,
+            Order::Stop => standing.stop = true,
+        }
+        self.orders.waiting.store(true, Ordering::Release);
+        drop(standing);
+        self.waker.wake();
     }
 
     /// Puts a message in and wakes the worker. Gives the message back if the box is full or the
@@ -98,5 +151,19 @@ impl Mailbox {
     #[must_use]
     pub fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+}
+
+impl Inbox {
+    /// The orders since the last call, if there are any.
+    #[must_use]
+    pub fn orders(&self) -> Option<Standing> {
+        let waiting = self.orders.waiting.swap(false, Ordering::Acquire);
+        waiting.then(|| std::mem::take(&mut *self.orders.standing()))
+    }
+
+    #[must_use]
+    pub fn message(&self) -> Option<Message> {
+        self.receiver.try_recv().ok()
     }
 }

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
@@ -39,7 +38,7 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
-use mailbox::{Address, DialRequest, Mailbox, Message};
+use mailbox::{Address, DialRequest, Inbox, Mailbox, Message, Standing};
 use shared::{Business, Shared};
 use slots::Slots;
 use snapshot::Snapshot;
@@ -50,7 +49,7 @@ pub struct Birth {
     pub id: u16,
     pub shard: Shard,
     pub driver: &'static str,
-    pub inbox: Receiver<Message>,
+    pub inbox: Inbox,
     /// Mailboxes of all workers, by id; this one's included.
     pub peers: Arc<[Mailbox]>,
     pub shared: Arc<Shared>,
@@ -68,7 +67,7 @@ pub struct Worker {
     id: u16,
     driver: &'static str,
     shard: Shard,
-    inbox: Receiver<Message>,
+    inbox: Inbox,
     peers: Arc<[Mailbox]>,
     shared: Arc<Shared>,
     snapshot: Arc<Snapshot>,
@@ -179,13 +178,14 @@ impl Worker {
     }
 
     fn read_mail(&mut self) {
-        while let Ok(message) = self.inbox.try_recv() {
+        if let Some(standing) = self.inbox.orders() {
+            self.obey(standing);
+        }
+        while let Some(message) = self.inbox.message() {
             match message {
                 Message::Adopt { stream, peer, bind } => self.adopt(stream, peer, bind),
                 Message::Dialled { to, result } => self.on_dialled(to, result),
                 Message::Cancel { to } => self.drive(to, Input::CancelRequested),
-                Message::Apply { snapshot, listeners } => self.apply(snapshot, listeners),
-                Message::KeysRefreshed => self.retry_unverified(),
                 Message::Kill { scope, reply } => {
                     let ended = self.kill(&scope);
                     // The operator may have hung up; the sessions are ended all the same.
@@ -194,9 +194,22 @@ impl Worker {
                 Message::Report { reply } => {
                     let _nobody_listens = reply.send(self.report());
                 }
-                Message::Drain => self.drain(),
-                Message::Stop => self.stop(),
             }
+        }
+    }
+
+    fn obey(&mut self, standing: Standing) {
+        if let Some(snapshot) = standing.snapshot {
+            self.apply(snapshot, standing.listeners);
+        }
+        if standing.keys_refreshed {
+            self.retry_unverified();
+        }
+        if standing.drain {
+            self.drain();
+        }
+        if standing.stop {
+            self.stop();
         }
     }
 

@@ -12,6 +12,7 @@ use crate::model::recording::Durability;
 use crate::model::session::{KillScope, Leg};
 use crate::session::tests::House;
 use crate::wire::postgres::tests as pg;
+use crate::worker::mailbox::Order;
 use crate::worker::slots::Slot;
 use crate::worker::socket::Socket;
 
@@ -32,8 +33,6 @@ impl Bench {
     fn new(house: &House) -> Self {
         let shard = Shard::open(DriverKind::Epoll).unwrap();
         let (mailbox, inbox) = Mailbox::new(shard.waker());
-        let config = config::load_text("x.toml".as_ref(), "[node]\nname = \"a\"\n").unwrap();
-        let gate = Gate::new(&KeyRing::new(&config.issuers, None), []);
         let waker = shard.waker();
         let worker = Worker::new(Birth {
             id: 0,
@@ -42,7 +41,7 @@ impl Bench {
             inbox,
             peers: Arc::from([mailbox.clone()]),
             shared: Arc::new(Shared::new(1)),
-            snapshot: Arc::new(Snapshot::build(&config, gate).unwrap()),
+            snapshot: tables(&[]),
             listeners: Vec::new(),
             recorder: house.recorder.worker(0, Arc::new(move || waker.wake())),
             events: EventQueue::discarding(),
@@ -92,6 +91,24 @@ impl Bench {
         assert!(self.worker.shared.enter("ci@shop", Some(1)), "the session still counts");
         self.worker.shared.leave("ci@shop");
     }
+}
+
+/// Tables with a listener on each of `binds`.
+fn tables(binds: &[std::net::SocketAddr]) -> Arc<Snapshot> {
+    let mut text = "[node]\nname = \"a\"\n".to_owned();
+    for bind in binds {
+        text.push_str(&format!(
+            "[[listener]]\ntarget = \"shop\"\nbind = \"{bind}\"\ntls = \"off\"\n"
+        ));
+    }
+    if !binds.is_empty() {
+        text.push_str(
+            "[[target]]\nname = \"shop\"\nprotocol = \"postgres\"\naddress = \"localhost:5432\"\n",
+        );
+    }
+    let config = config::load_text("x.toml".as_ref(), &text).unwrap();
+    let gate = Gate::new(&KeyRing::new(&config.issuers, None), []);
+    Arc::new(Snapshot::build(&config, gate).unwrap())
 }
 
 fn pair() -> (TcpStream, TcpStream) {
@@ -169,7 +186,7 @@ fn a_worker_that_stops_says_its_last_words() {
     let house = House::recording(Durability::Strict);
     let mut bench = Bench::new(&house);
     let mut peers = bench.seat(&house);
-    assert!(bench.mailbox.put(Message::Stop).is_ok());
+    bench.mailbox.order(Order::Stop);
     bench.turn();
     assert!(!bench.worker.is_over(), "it ends before its words have left");
     peers.bot.shutdown(Shutdown::Write).unwrap();
@@ -178,6 +195,31 @@ fn a_worker_that_stops_says_its_last_words() {
     bench.assert_empty();
     assert_eq!(rest(&mut peers.bot), "E(57P01)");
     assert_eq!(rest(&mut peers.target), "X");
+}
+
+#[test]
+fn a_full_mailbox_keeps_no_order_out() {
+    let house = House::recording(Durability::Group);
+    let mut bench = Bench::new(&house);
+    let nobody = Address { worker: 0, slot: u32::MAX, generation: 0 };
+    while bench.mailbox.put(Message::Cancel { to: nobody }).is_ok() {}
+    let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let (kept, dropped) = (listen(), listen());
+    let (bind, gone) = (kept.local_addr().unwrap(), dropped.local_addr().unwrap());
+    bench.mailbox.order(Order::Apply { snapshot: tables(&[bind, gone]), listeners: vec![dropped] });
+    let newest = tables(&[bind]);
+    let snapshot = Arc::clone(&newest);
+    bench.mailbox.order(Order::Apply { snapshot, listeners: vec![kept] });
+    bench.turn();
+    assert!(Arc::ptr_eq(&bench.worker.snapshot, &newest));
+    assert!(TcpStream::connect(bind).is_ok());
+    assert!(TcpStream::connect(gone).is_err(), "the newest tables do not name it");
+
+    while bench.mailbox.put(Message::Cancel { to: nobody }).is_ok() {}
+    bench.mailbox.order(Order::Drain);
+    bench.mailbox.order(Order::Stop);
+    bench.turn();
+    assert!(bench.worker.draining && bench.worker.stop_ns.is_some());
 }
 
 #[test]

@@ -27,7 +27,7 @@ use crate::model::session::KillScope;
 use crate::observe::metrics::{self, KeySetState, NodeView, RecorderStats, WorkerReport};
 use crate::observe::sink::EventQueue;
 use crate::record::Recorder;
-use crate::worker::mailbox::{DialRequest, Mailbox, Message};
+use crate::worker::mailbox::{DialRequest, Mailbox, Message, Order};
 use crate::worker::snapshot::{BuildError, Snapshot};
 
 pub(super) struct Gateway {
@@ -150,8 +150,7 @@ impl Gateway {
         for mailbox in self.mailboxes.iter() {
             // The first worker accepts for all.
             let listeners = std::mem::take(&mut added);
-            let apply = Message::Apply { snapshot: Arc::clone(&snapshot), listeners };
-            mailbox.put(apply).map_err(|_| vec!["a worker is overrun: reload again".to_owned()])?;
+            mailbox.order(Order::Apply { snapshot: Arc::clone(&snapshot), listeners });
         }
         current.binds = binds;
         current.version.clone_from(&config.version);
@@ -165,7 +164,7 @@ impl Gateway {
 
     /// Ends idle sessions; how many sessions are left.
     pub(super) async fn drain_step(&self) -> usize {
-        self.tell_all(|| Message::Drain);
+        self.order_all(|| Order::Drain);
         let mut left = 0;
         for report in self.reports() {
             left += report.await.map_or(0, |report| report.sessions.len());
@@ -173,15 +172,14 @@ impl Gateway {
         left
     }
 
-    /// Puts a message into every mailbox that has room.
-    pub(super) fn tell_all(&self, message: impl Fn() -> Message) {
+    pub(super) fn order_all(&self, order: impl Fn() -> Order) {
         for mailbox in self.mailboxes.iter() {
-            let _put = mailbox.put(message());
+            mailbox.order(order());
         }
     }
 
     pub(super) fn stop_workers(&self) {
-        self.tell_all(|| Message::Stop);
+        self.order_all(|| Order::Stop);
     }
 
     pub(super) fn join_workers(&self) {

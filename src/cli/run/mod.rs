@@ -21,7 +21,7 @@ use crate::limits;
 use crate::observe::log::{self, LogError};
 use crate::observe::sink::{EventQueue, EventSink, SinkError};
 use crate::record::{Recorder, RecordingConfig};
-use crate::worker::mailbox::{DialRequest, Mailbox, Message};
+use crate::worker::mailbox::{DialRequest, Mailbox, Message, Order};
 use crate::worker::snapshot::BuildError;
 
 mod gateway;
@@ -276,7 +276,7 @@ async fn keep_keys(gateway: Arc<Gateway>) {
             let grown = ring.generation();
             if grown != generation {
                 generation = grown;
-                gateway.tell_all(|| Message::KeysRefreshed);
+                gateway.order_all(|| Order::KeysRefreshed);
             }
         }
         fetching.abort();
