@@ -144,7 +144,9 @@ const _: () = assert!(GROUP_WINDOW_MS < CUT_AGE_MS);
 /// Blocks are written once this much has gathered, whatever the mode: small appends cost twice.
 pub const WRITE_BYTES: usize = 256 * 1024;
 /// Written bytes that may await their sync; they stay in memory, to be written again if it fails.
-pub const UNSYNCED_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const UNSYNCED_BYTES_MAX: usize = 2 * 1024 * 1024;
+// All of them may be one session's, which goes on filling its queue while they are synced.
+const _: () = assert!(2 * UNSYNCED_BYTES_MAX <= SESSION_QUEUE_BYTES_MAX);
 /// How often a failed recorder tries to open a new segment.
 pub const RECORDER_RETRY_MS: u64 = 1_000;
 /// Sessions of which a failed recorder remembers what each of them lost; the rest is one sum.

@@ -536,3 +536,6 @@ const SOFTWARE: &str = concat!("narrows ", env!("CARGO_PKG_VERSION"));
 const WRITER: u16 = 0;
 const MESSAGES_A_TURN: usize = 16;
 const IDLE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;
