@@ -147,6 +147,8 @@ pub const WRITE_BYTES: usize = 256 * 1024;
 pub const UNSYNCED_BYTES_MAX: usize = 2 * 1024 * 1024;
 // All of them may be one session's, which goes on filling its queue while they are synced.
 const _: () = assert!(2 * UNSYNCED_BYTES_MAX <= SESSION_QUEUE_BYTES_MAX);
+/// Buffers of written batches that the recorder keeps for the next ones.
+pub const BATCH_BUFFERS_KEPT: usize = UNSYNCED_BYTES_MAX / WRITE_BYTES;
 /// How often a failed recorder tries to open a new segment.
 pub const RECORDER_RETRY_MS: u64 = 1_000;
 /// Sessions of which a failed recorder remembers what each of them lost; the rest is one sum.

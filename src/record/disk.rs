@@ -1,5 +1,7 @@
-//! The recorder's files: through io_uring, or by plain calls on the recorder's thread where the
-//! kernel or the container refuses it. Knows files and errors, not what is written.
+//! The recorder's files. They are written by plain calls, which only copy into the page cache: a
+//! ring would hand each to a kernel thread, and that costs more than the copy. Syncs, which wait for
+//! the disk, go through io_uring, or by plain calls where the kernel or the container refuses it.
+//! Knows files and errors, not what is written.
 
 use std::fs::OpenOptions;
 use std::future::Future;
@@ -10,7 +12,7 @@ use std::path::Path;
 #[cfg(test)]
 pub(super) mod trial;
 
-/// How the recorder's thread runs, and what its files go through.
+/// How the recorder's thread runs, and what its syncs go through.
 pub(super) enum Driver {
     Ring(tokio_uring::Runtime),
     Plain(tokio::runtime::Runtime),
@@ -105,16 +107,12 @@ impl Driver {
 }
 
 impl File {
-    /// Writes all of `bytes` at `at` and gives the buffer back.
-    pub async fn write(&self, bytes: Vec<u8>, at: u64) -> (io::Result<()>, Vec<u8>) {
+    /// Writes all of `bytes` at `at`.
+    pub fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         match &self.way {
-            Way::Ring(ring) => ring.write_all_at(bytes, at).await,
-            Way::Plain => (self.plain.write_all_at(&bytes, at), bytes),
+            Way::Ring(_) | Way::Plain => self.plain.write_all_at(bytes, at),
             #[cfg(test)]
-            Way::Trial(faults) => {
-                let result = faults.write().and_then(|()| self.plain.write_all_at(&bytes, at));
-                (result, bytes)
-            }
+            Way::Trial(faults) => faults.write().and_then(|()| self.plain.write_all_at(bytes, at)),
         }
     }
 

@@ -19,8 +19,8 @@ use tokio::sync::mpsc::{Receiver, channel};
 use uuid::Uuid;
 
 use crate::limits::{
-    CLOCK_STEP_MS, CUT_AGE_MS, GROUP_WINDOW_MS, RECORDER_QUEUE_BLOCKS_MAX, SEGMENT_BYTES_MAX,
-    SEGMENT_BYTES_MIN, UNSYNCED_BYTES_MAX, WRITE_BYTES,
+    BATCH_BUFFERS_KEPT, CLOCK_STEP_MS, CUT_AGE_MS, GROUP_WINDOW_MS, RECORDER_QUEUE_BLOCKS_MAX,
+    SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, UNSYNCED_BYTES_MAX, WRITE_BYTES,
 };
 use crate::model::session::SessionId;
 use crate::model::time::NS_PER_MS;
@@ -95,8 +95,8 @@ struct Writer {
     previous: Previous,
     repaired: Repaired,
     commit: Option<Commit>,
-    /// A written batch's buffer, for the next but one.
-    spare: Vec<u8>,
+    /// Buffers of batches that are durable, for those to come: their memory is warm.
+    spares: Vec<Vec<u8>>,
     /// Wall clock minus monotonic clock, and the instant that the latter counts from.
     drift_ns: i128,
     origin: Instant,
@@ -162,7 +162,7 @@ impl Writer {
             previous,
             repaired,
             commit: None,
-            spare: Vec::new(),
+            spares: Vec::new(),
             drift_ns: i128::from(unix_ns()),
             origin,
             _lock: lock,
@@ -298,7 +298,7 @@ impl Writer {
 
     fn start_commit(&mut self, synced: Synced) {
         let State::Open(segment) = &mut self.state else { return };
-        let batch = segment.take_batch(std::mem::take(&mut self.spare));
+        let batch = segment.take_batch(self.spares.pop().unwrap_or_default());
         let file = Rc::clone(&segment.file);
         self.commit = Some(Box::pin(write(file, batch, synced)));
     }
@@ -334,9 +334,8 @@ impl Writer {
         if self.shared.relieved() {
             self.sessions.wake();
         }
-        if let Some(batch) = settled.into_iter().next_back() {
-            self.spare = batch.bytes;
-        }
+        let room = BATCH_BUFFERS_KEPT.saturating_sub(self.spares.len());
+        self.spares.extend(settled.into_iter().take(room).map(|batch| batch.bytes));
     }
 
     /// Writes and syncs everything that has a place. An error has been acted upon; it is returned
@@ -473,11 +472,11 @@ async fn finished(commit: &mut Option<Commit>) -> Committed {
     }
 }
 
-async fn write(file: Rc<disk::File>, mut batch: Batch, synced: Synced) -> Committed {
+async fn write(file: Rc<disk::File>, batch: Batch, synced: Synced) -> Committed {
     let started = Instant::now();
     let mut result = Ok(());
     if !batch.is_empty() {
-        (result, batch.bytes) = file.write(std::mem::take(&mut batch.bytes), batch.at).await;
+        result = file.write(&batch.bytes, batch.at);
     }
     if result.is_ok() && synced == Synced::Yes {
         result = file.sync().await;
