@@ -148,6 +148,7 @@ impl UringShard {
         let Some(entry) = conn.send_entry() else { return self.end_writing(key) };
         conn.sending = Sending::InFlight;
         conn.outstanding += 1;
+        self.ring.expect_at_once(conn.outbox.bytes());
         self.push(entry, Operation::Send(key));
     }
 
@@ -170,9 +171,6 @@ impl UringShard {
     }
 
     fn push(&mut self, entry: squeue::Entry, operation: Operation) {
-        if matches!(operation, Operation::Send(_)) {
-            self.ring.expect_at_once();
-        }
         // SAFETY: an entry points at most to the shard's wake count, to a connection's message,
         // target and chunks, and to descriptors. The first is freed after the ring; the others
         // stay until `settle` sees that nothing is outstanding, and `outstanding` counts this

@@ -9,7 +9,7 @@ use std::time::Duration;
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, squeue};
 
-use crate::limits::RING_ENTRIES;
+use crate::limits::{CHUNK_BYTES, RING_ENTRIES};
 
 pub(in crate::io) struct Ring {
     ring: IoUring,
@@ -20,13 +20,17 @@ pub(in crate::io) struct Ring {
     gathering: Gathering,
 }
 
-/// How many completions a wait hopes for. One that is worth a turn by itself comes after those that
-/// submitting brings about at once; and under load, a turn for each is a turn too many.
+/// How many completions a wait hopes for. Under load, a turn for each is a turn too many, and those
+/// that submitting brings about at once are worth none. A lone client's small answers hope for
+/// nothing: the kernel's timer for it costs more than the turn that it may save. Its bulk does, or
+/// each piece of it would be a turn.
 struct Gathering {
     /// The kernel can stop hoping after a while (Linux 6.12).
     supported: bool,
     /// Operations in line that nearly always complete while they are submitted.
     at_once: u32,
+    /// Bytes that those carry.
+    at_once_bytes: usize,
     /// Completions a turn beyond those, over the last turns, in 16ths.
     a_turn_16: u32,
 }
@@ -37,6 +41,9 @@ impl Gathering {
             return 1;
         }
         let lone = self.a_turn_16 < GATHERING_FROM_16;
+        if lone && self.at_once_bytes < BULK_BYTES {
+            return 1;
+        }
         let more = if lone { 1 } else { (self.a_turn_16 * 2 / 16).min(GATHERED_MAX) };
         self.at_once + more
     }
@@ -44,6 +51,10 @@ impl Gathering {
     fn learn(&mut self, reaped: usize, at_once: u32) {
         let reaped = u32::try_from(reaped).unwrap_or(u32::MAX).min(GATHERED_MAX * 4);
         let beyond = reaped.saturating_sub(at_once);
+        if beyond == 0 && at_once > 0 {
+            // A turn that did not wait says nothing of those that do.
+            return;
+        }
         self.a_turn_16 = (self.a_turn_16 * 15 + beyond * 16) / 16;
     }
 }
@@ -64,7 +75,7 @@ impl Ring {
             ring,
             backlog: VecDeque::new(),
             reaped: Vec::with_capacity(entries as usize),
-            gathering: Gathering { supported, at_once: 0, a_turn_16: 0 },
+            gathering: Gathering { supported, at_once: 0, at_once_bytes: 0, a_turn_16: 0 },
         })
     }
 
@@ -89,6 +100,7 @@ impl Ring {
         let timeout_ns = if self.reaped.is_empty() { timeout_ns } else { Some(0) };
         let hoped_for = self.gathering.hoped_for(timeout_ns);
         let at_once = std::mem::take(&mut self.gathering.at_once);
+        self.gathering.at_once_bytes = 0;
         let submitter = self.ring.submitter();
         let timeout = timeout_ns.map(|ns| Timespec::from(Duration::from_nanos(ns)));
         let mut args = SubmitArgs::new();
@@ -108,10 +120,11 @@ impl Ring {
         Ok(())
     }
 
-    /// Notes that an operation in line will complete as soon as it is submitted, as a send does
-    /// whose peer reads.
-    pub(in crate::io) const fn expect_at_once(&mut self) {
+    /// Notes that an operation in line will complete as soon as it is submitted, as a send of
+    /// `bytes` does whose peer reads.
+    pub(in crate::io) const fn expect_at_once(&mut self, bytes: usize) {
         self.gathering.at_once += 1;
+        self.gathering.at_once_bytes = self.gathering.at_once_bytes.saturating_add(bytes);
     }
 
     /// The completions of the last `wait`; hand the emptied list back with `recycle`.
@@ -167,6 +180,11 @@ const GATHERING_US: u32 = 50;
 /// From two completions a turn on, waiting for more of them pays; below, it would only delay.
 const GATHERING_FROM_16: u32 = 2 * 16;
 const GATHERED_MAX: u32 = 32;
+/// So much to send in one turn is bulk, of which more is on its way.
+const BULK_BYTES: usize = CHUNK_BYTES / 4;
 /// Multishot accepts and cancelled operations complete in bursts; an overflow costs system calls.
 const COMPLETIONS_A_SUBMISSION: u32 = 8;
 const _: () = assert!(RING_ENTRIES * COMPLETIONS_A_SUBMISSION <= 65_536);
+
+#[cfg(test)]
+mod tests;
