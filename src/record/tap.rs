@@ -94,6 +94,13 @@ impl WorkerLink {
         Ok(tap)
     }
 
+    /// How much earlier than it must be a block is cut when others are cut anyway: the recorder
+    /// wakes for the first, and takes the rest for little.
+    #[must_use]
+    pub fn cut_early_ns(&self) -> u64 {
+        cut_age_ms(self.link.shared.durability) * NS_PER_MS / 2
+    }
+
     #[must_use]
     pub fn worker_id(&self) -> u16 {
         self.link.worker_id
@@ -217,12 +224,8 @@ impl Tap {
     /// When the open runs must be cut, on the monotonic clock; `None` while there are none.
     #[must_use]
     pub fn next_cut_ns(&self) -> Option<u64> {
-        let age_ms = match self.link.shared.durability {
-            Durability::Async => CUT_AGE_MS,
-            Durability::Group | Durability::Request | Durability::Strict => GROUP_WINDOW_MS / 2,
-        };
-        (!self.open.raw.is_empty())
-            .then(|| self.open.base.mono_ns.saturating_add(age_ms * NS_PER_MS))
+        let age_ns = cut_age_ms(self.link.shared.durability) * NS_PER_MS;
+        (!self.open.raw.is_empty()).then(|| self.open.base.mono_ns.saturating_add(age_ns))
     }
 
     /// Memory that the open block holds.
@@ -410,6 +413,14 @@ impl Kept {
         if list.len() < TAP_BUFFERS_KEPT {
             list.push(buffer);
         }
+    }
+}
+
+/// The age at which an open block must be cut.
+const fn cut_age_ms(durability: Durability) -> u64 {
+    match durability {
+        Durability::Async => CUT_AGE_MS,
+        Durability::Group | Durability::Request | Durability::Strict => GROUP_WINDOW_MS / 2,
     }
 }
 

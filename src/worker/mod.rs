@@ -82,6 +82,8 @@ pub struct Worker {
     touched: Vec<Address>,
     /// Taps with open runs, by when they are due.
     cuts: Timers,
+    /// What `cut_recordings` works off; kept for its memory.
+    ripe: Vec<Address>,
     /// Slots with bytes that wait for the recorder.
     awaiting: Vec<Address>,
     /// Connections whose session is gone and whose peer is still reading our last words.
@@ -121,6 +123,7 @@ impl Worker {
             timers: Timers::default(),
             touched: Vec::new(),
             cuts: Timers::default(),
+            ripe: Vec::new(),
             awaiting: Vec::new(),
             lingering: VecDeque::new(),
             outputs: VecDeque::new(),

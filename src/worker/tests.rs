@@ -253,4 +253,33 @@ fn a_session_that_is_still_opening_has_one_timer_however_much_it_sends() {
     assert_eq!(bench.worker.timers.next_ns(), None);
 }
 
+#[test]
+fn a_recording_that_is_due_soon_is_cut_with_one_that_is_due() {
+    let house = House::recording(Durability::Group);
+    let mut bench = Bench::new(&house);
+    let begun = bench.worker.now;
+    let later = |ms| Now { mono_ns: begun.after_ms(ms), ..begun };
+    let sessions = [0, 4, 8].map(|ms| {
+        let mut session = house.open_session();
+        session.tap().unwrap().cut();
+        let at = bench.worker.slots.insert(Slot::new(session)).unwrap();
+        bench.worker.now = later(ms);
+        let chunk = Chunk::from(pg::q("SELECT 1"));
+        bench.worker.drive(at, Input::Received { leg: Leg::Downstream, chunk });
+        at
+    });
+    let mut open_after = |ms| {
+        bench.worker.now = later(ms);
+        bench.worker.cut_recordings();
+        sessions.map(|at| {
+            let session = &mut bench.worker.slots.get_mut(at).unwrap().session;
+            session.tap().unwrap().next_cut_ns().is_some()
+        })
+    };
+    let half_ms = crate::limits::GROUP_WINDOW_MS / 2;
+    assert_eq!(open_after(half_ms - 1), [true, true, true]);
+    assert_eq!(open_after(half_ms), [false, false, true]);
+    assert_eq!(open_after(half_ms + 8), [false, false, false]);
+}
+
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -128,14 +128,22 @@ impl Worker {
         }
     }
 
-    /// Hands the runs of taps whose time has come to the recorder.
+    /// Hands the runs of taps whose time has come to the recorder, and with them those whose time
+    /// would come soon.
     pub(super) fn cut_recordings(&mut self) {
-        while let Some(at) = self.cuts.pop_due(self.now.mono_ns) {
+        if self.cuts.next_ns().is_none_or(|due| due > self.now.mono_ns) {
+            return;
+        }
+        let until_ns = self.now.mono_ns.saturating_add(self.recorder.cut_early_ns());
+        let mut ripe = std::mem::take(&mut self.ripe);
+        // Taken out first: what is put back below may be due as early.
+        ripe.extend(std::iter::from_fn(|| self.cuts.pop_due(until_ns)));
+        for at in ripe.drain(..) {
             let Some(slot) = self.slots.get_mut(at) else { continue };
             slot.cut_queued = false;
             let Some(tap) = slot.session.tap() else { continue };
             match tap.next_cut_ns() {
-                Some(due) if due <= self.now.mono_ns => {
+                Some(due) if due <= until_ns => {
                     tap.cut();
                     // With a full queue the runs stay open; the session is congested and waits.
                     if let Some(again) = tap.next_cut_ns() {
@@ -151,6 +159,7 @@ impl Worker {
                 None => {}
             }
         }
+        self.ripe = ripe;
     }
 
     /// The recorder has made progress: whoever waits for it looks again.
