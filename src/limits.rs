@@ -272,8 +272,6 @@ const _: () = assert!(EVENT_FILE_TAIL_BYTES as usize > 8 * EVENT_TEXT_BYTES_MAX)
 
 /// To resolve a target's name.
 pub const RESOLVE_MS_MAX: u64 = 5_000;
-/// How often the service thread looks whether an issuer's keys have changed.
-pub const KEYS_LOOK_MS: u64 = 50;
 /// How long a drain waits for sessions to fall idle.
 pub const DRAIN_MS_MAX: u64 = 30_000;
 /// How often a drain looks again.

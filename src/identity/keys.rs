@@ -18,6 +18,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::core::{CoreJsonWebKey, CoreJsonWebKeySet};
 use openidconnect::{JsonWebKey, JsonWebKeyAlgorithm, JsonWebKeyUse};
 use serde::Deserialize;
+use tokio::sync::Notify;
 
 use crate::identity::issuer::{Algorithm, Issuer};
 use crate::limits::{
@@ -29,18 +30,34 @@ use crate::model::identity::IssuerName;
 /// The key sets of all issuers. Shared by workers, which read, and `control`, which writes.
 pub struct KeyRing {
     slots: Vec<Arc<KeySlot>>,
+    changed: Arc<Notify>,
 }
 
 impl KeyRing {
     /// Slots of issuers that `previous` knows on the same terms keep their keys.
     #[must_use]
     pub fn new(issuers: &[Arc<Issuer>], previous: Option<&Self>) -> Self {
+        let changed = previous.map_or_else(Arc::default, |ring| Arc::clone(&ring.changed));
         let slot = |issuer: &Arc<Issuer>| {
             previous
                 .and_then(|ring| ring.slots.iter().find(|slot| slot.issuer == *issuer))
-                .map_or_else(|| Arc::new(KeySlot::new(Arc::clone(issuer))), Arc::clone)
+                .map_or_else(
+                    || Arc::new(KeySlot::new(Arc::clone(issuer), Arc::clone(&changed))),
+                    Arc::clone,
+                )
         };
-        Self { slots: issuers.iter().map(slot).collect() }
+        Self { slots: issuers.iter().map(slot).collect(), changed }
+    }
+
+    /// Returns once any issuer's keys were replaced, or this ring by the next, since the last
+    /// return. For one who waits.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Says that the next ring has taken this one's place.
+    pub fn retire(&self) {
+        self.changed.notify_one();
     }
 
     #[must_use]
@@ -67,7 +84,9 @@ pub struct KeySlot {
     issuer: Arc<Issuer>,
     keys: ArcSwapOption<KeySet>,
     generation: AtomicU64,
-    wish: tokio::sync::Notify,
+    /// The ring's; slots that outlive their ring share it with the next.
+    changed: Arc<Notify>,
+    wish: Notify,
     misses: Mutex<Misses>,
     failure: Mutex<Option<Failure>>,
 }
@@ -91,12 +110,13 @@ struct Failure {
 }
 
 impl KeySlot {
-    fn new(issuer: Arc<Issuer>) -> Self {
+    fn new(issuer: Arc<Issuer>, changed: Arc<Notify>) -> Self {
         Self {
             issuer,
             keys: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
-            wish: tokio::sync::Notify::new(),
+            changed,
+            wish: Notify::new(),
             misses: Mutex::default(),
             failure: Mutex::default(),
         }
@@ -107,6 +127,7 @@ impl KeySlot {
         self.keys.store(Some(Arc::new(keys)));
         *lock(&self.failure) = None;
         self.generation.fetch_add(1, Ordering::Release);
+        self.changed.notify_one();
     }
 
     /// Notes that keys could not be fetched; those at hand stay.

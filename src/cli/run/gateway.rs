@@ -146,7 +146,7 @@ impl Gateway {
         let added = added.collect::<Result<Vec<_>, _>>();
         let mut added = added.map_err(|error| vec![chain(&error)])?;
         let snapshot = Arc::new(snapshot);
-        self.ring.store(Arc::new(ring));
+        self.ring.swap(Arc::new(ring)).retire();
         for mailbox in self.mailboxes.iter() {
             // The first worker accepts for all.
             let listeners = std::mem::take(&mut added);

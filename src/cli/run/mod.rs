@@ -272,7 +272,7 @@ async fn keep_keys(gateway: Arc<Gateway>) {
         let fetching = tokio::task::spawn_local(keys::keep_fresh(ring.clone(), Pace::default()));
         let mut generation = ring.generation();
         while Arc::ptr_eq(&ring, &gateway.key_ring()) {
-            tokio::time::sleep(Duration::from_millis(limits::KEYS_LOOK_MS)).await;
+            ring.changed().await;
             let grown = ring.generation();
             if grown != generation {
                 generation = grown;
