@@ -269,7 +269,10 @@ fn a_lie_during_the_session_ends_that_session_alone() {
         let started = Instant::now();
         let greeting = transcript(&raw.authenticate(&endpoint));
         assert!(greeting.starts_with("R S S K "), "{deed}: {greeting}");
-        let _ = raw.try_send(&query("SELECT 1"));
+        // Behind a question, these would be answers to it.
+        if !deed.ends_with("before any question") {
+            let _ = raw.try_send(&query("SELECT 1"));
+        }
         let mut seen = Vec::new();
         while let Some(byte) = raw.read_byte() {
             seen.push(byte);
