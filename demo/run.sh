@@ -48,6 +48,22 @@ SQL
     heard "items_still_there" "the session goes on after a refusal"
     heard "need a selective WHERE" "the second rule refuses, too"
 
+    heading "A human decides"
+    tell "The bot's statement waits in the gateway. Beside it, as in a second terminal, an operator looks" \
+        "at it and lets it run, once."
+    printf '\n$ %s\n' "psql -c 'UPDATE products SET price = 99 WHERE id = 1' &"
+    psql -c 'UPDATE products SET price = 99 WHERE id = 1' >held 2>&1 &
+    held=$!
+    until_true "the statement waits" waits_for_approval
+    expect "prices-need-a-human" "narrows approvals ls -c narrows.toml"
+    request=$(narrows approvals ls -c narrows.toml --json | grep -o 'apr_[0-9a-f]*' | head -n 1)
+    expect "UPDATE products" "narrows approvals show -c narrows.toml $request"
+    expect "its command runs" "narrows approvals approve -c narrows.toml $request"
+    wait $held || fail "the approved statement failed: $(cat held)"
+    tell "The bot's terminal:"
+    cat held
+    grep -q 'UPDATE 1' held || fail "the approved statement did not run"
+
     heading "Tokens that are not good enough"
     tell "Taken from another repository's job; then one that has expired. The bot hears the same from" \
         "both, the operator's log says which it was."
@@ -165,6 +181,11 @@ id      = "no-unbounded-writes"
 when    = { effects.any = ["update", "delete"], flags.any = ["no_where", "const_true_where"] }
 action  = "deny"
 message = "UPDATE and DELETE need a selective WHERE"
+
+[[policy.baseline.rule]]
+id     = "prices-need-a-human"
+when   = { effects.any = ["update"], objects.write.any = "*.products" }
+action = { hold = { for = "15m", wait = "30s" } }
 TOML
     mkdir -m 700 state
     show "cat narrows.toml"
@@ -255,6 +276,10 @@ until_true() {
         done
         sleep 0.1
     done
+}
+
+waits_for_approval() {
+    narrows approvals ls -c narrows.toml | grep -q apr_
 }
 
 listens() {

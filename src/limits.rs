@@ -110,6 +110,14 @@ pub const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 /// So many names of a statement are kept once each; in longer lists they may repeat.
 pub const DISTINCT_NAMES_CHECKED: usize = 64;
 
+/// How long a held command stands for a human to decide, and how long its bot waits for that, where
+/// a rule does not say; and what a rule may say at most.
+pub const HOLD_STANDS_MS: u64 = 15 * 60_000;
+pub const HOLD_STANDS_MS_MAX: u64 = 24 * 3_600_000;
+/// Less than a minute: bots and what stands between have time-outs of that.
+pub const HOLD_WAIT_MS: u64 = 55_000;
+pub const HOLD_WAIT_MS_MAX: u64 = 3_600_000;
+
 // mask
 
 // record
@@ -176,6 +184,17 @@ pub const ERRAND_MS_MAX: u64 = 10_000;
 /// Statement text that an exchange record repeats; the wire runs hold all of it.
 pub const EXCHANGE_TEXT_BYTES_MAX: usize = 64 * 1024;
 const _: () = assert!(EXCHANGE_TEXT_BYTES_MAX < STATEMENT_BYTES_MAX);
+
+/// A command that is held must be whole before the human who decides.
+pub const HOLD_TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Whoever keeps requests has so long to answer that one is on record.
+pub const HOLD_REPLY_MS_MAX: u64 = 5_000;
+/// How often a bot hears that its command still waits: under the time-outs of what stands between.
+pub const HOLD_NOTICE_MS: u64 = 10_000;
+/// Locks of an open transaction wait with the command.
+pub const HOLD_IN_TRANSACTION_MS: u64 = 30_000;
+/// What a bot may send behind a command that waits before it is no longer listened to.
+pub const HELD_UNREAD_BYTES_MAX: usize = 64 * 1024;
 
 // worker
 
@@ -312,3 +331,12 @@ pub const ADMIN_ANSWER_MS_MAX: u64 = 60_000;
 pub const ADMIN_CONVERSATION_MS_MAX: u64 = 120_000;
 const _: () = assert!(ADMIN_CONVERSATION_MS_MAX > ADMIN_ANSWER_MS_MAX);
 const _: () = assert!(ADMIN_ANSWER_MS_MAX > KILL_MS_MAX + ADMIN_REQUEST_MS_MAX);
+/// Requests for approval that wait at once, of one account and in all: what humans can look through.
+pub const APPROVALS_PER_ACCOUNT_MAX: u64 = 5;
+pub const APPROVALS_PENDING_MAX: u64 = 1_000;
+/// Requests that a list shows.
+pub const APPROVALS_LISTED_MAX: usize = 200;
+/// Messages of sessions to whoever keeps requests.
+pub const HOLD_MESSAGES_MAX: usize = 1_024;
+/// How often requests that nobody decided are looked for.
+pub const APPROVALS_TICK_MS: u64 = 1_000;

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use narrows::control::Fleet;
-use narrows::control::admin::Admin;
+use narrows::control::admin::{Admin, Reach};
+use narrows::control::approvals::Approvals;
 use narrows::model::session::{KillScope, SessionId, Totals};
 use narrows::observe::metrics::{
     Counters, Gauges, KeySetState, NodeView, RecorderStats, SessionView, WorkerReport,
@@ -113,13 +114,16 @@ struct Gateway {
 
 impl Gateway {
     fn start(socket: &Path, sessions: u64) -> Self {
-        let admin = Admin::bind(socket, None).unwrap();
+        let admin = Admin::bind(socket, None, Reach::Operator).unwrap();
+        let state = socket.with_extension("db");
         let (shutdown, told) = watch::channel(false);
         let thread = std::thread::spawn(move || {
             let fleet = Arc::new(OneWorker::with_sessions(sessions));
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(admin.serve(fleet, EventQueue::discarding(), told)).unwrap();
+            let events = EventQueue::discarding();
+            let approvals = Arc::new(Approvals::open(&state, events.clone()).unwrap());
+            runtime.block_on(admin.serve(fleet, events, approvals, told)).unwrap();
         });
         Self { shutdown, thread }
     }

@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use self::screen::{CommandError, Screen};
 use self::text::Paint;
 
+pub mod approvals;
 /// Asks the running narrows.
 mod asking;
 pub mod completions;
@@ -57,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Sessions(args) => sessions::run(&args, &context),
         Command::Kill(args) => kill::run(&args, &context),
         Command::Reload(args) => reload::run(&args, &context),
+        Command::Approvals(args) => approvals::run(&args, &context),
         Command::Completions(args) => completions::run(&args, &context),
         Command::Run(args) => run::run(&args, &context),
         Command::Check(args) => check::run(&args, &context),
@@ -288,6 +290,7 @@ enum Command {
     Sessions(sessions::Args),
     Kill(kill::Args),
     Reload(reload::Args),
+    Approvals(approvals::Args),
     Completions(completions::Args),
     Tail(tail::Args),
     Play(play::Args),

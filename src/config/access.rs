@@ -1,8 +1,9 @@
-//! Sections about who may come in: `[[issuer]]`, `[[service_account]]`.
+//! Sections about people and bots: `[[issuer]]`, `[[service_account]]`, `[[group]]`.
 
 use crate::config::section::{Field, Place, Section};
 use crate::config::target::Names;
 use crate::identity::{Account, Algorithm, ClaimRule, Issuer, KeySource, Pattern, trustworthy_url};
+use crate::model::approval::Group;
 use crate::model::identity::IssuerName;
 
 pub fn issuer<'a>(section: Section<'a>) -> Option<(Issuer, Place<'a>)> {
@@ -93,6 +94,18 @@ fn algorithms(field: &Field<'_>) -> Option<Vec<Algorithm>> {
         .iter()
         .map(|field| symmetric(field).and_then(|()| field.choice(&Algorithm::NAMES)))
         .collect()
+}
+
+pub fn group<'a>(section: Section<'a>) -> Option<(Group, Place<'a>)> {
+    let place = section.place.clone();
+    let name = section.require("name", "the name that rules refer to as group:NAME");
+    let name = name.and_then(|field| field.name());
+    let users = section.require("users", "local users, by name or number");
+    let users = users.and_then(|field| field.texts());
+    section.refuse_later(&["match"]);
+    section.finish();
+    let users = users?.into_iter().map(str::to_owned).collect();
+    Some((Group { name: name?.into(), users }, place))
 }
 
 pub fn account<'a>(section: Section<'a>, names: &Names) -> Option<(Account, Place<'a>)> {

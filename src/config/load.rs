@@ -102,7 +102,6 @@ fn read(roots: Vec<Section<'_>>, sources: &[Source]) -> Option<Config> {
         if let Some(field) = root.find("include") {
             field.texts();
         }
-        root.refuse_later(&["group"]);
     }
     let node = only_one(&roots, "node");
     if let (None, Some(root)) = (&node, roots.first()) {
@@ -136,13 +135,16 @@ fn read(roots: Vec<Section<'_>>, sources: &[Source]) -> Option<Config> {
     let connections = unique(connections, "connection", Connection::name);
     let policies = roots.iter().flat_map(policy::policies);
     let policies = unique(policies, "policy", |policy| policy.name.to_string());
+    let groups = every(&roots, "group").into_iter().filter_map(access::group);
+    let groups = unique(groups, "group", |group| group.name.to_string());
     for root in roots {
         root.finish();
     }
     warn_of_idle(&accounts, &targets, &policies, &listeners, &connections);
 
     let version = version(sources);
-    let policies = policy::compile(policies, &version);
+    let group_names: Vec<&str> = groups.iter().map(|(group, _)| &*group.name).collect();
+    let policies = policy::compile(policies, &version, &group_names);
 
     Some(Config {
         node: node?,
@@ -153,6 +155,7 @@ fn read(roots: Vec<Section<'_>>, sources: &[Source]) -> Option<Config> {
         listeners: values(listeners).collect(),
         connections: values(connections).map(Arc::new).collect(),
         policies: policies?,
+        groups: values(groups).collect(),
         sinks: sinks.into_iter().collect::<Option<_>>()?,
         version,
         files: sources.iter().map(|source| source.path.clone()).collect(),

@@ -8,7 +8,6 @@ mod policy;
 mod section;
 mod source;
 mod target;
-mod units;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,13 +16,14 @@ use std::sync::Arc;
 use crate::identity::vault::Vault;
 use crate::identity::{Account, Issuer};
 use crate::judge::policy::Library;
+use crate::model::approval::Group;
 use crate::model::recording::{Durability, OnFailure};
 use crate::model::target::{Connection, Listener, Target};
 use crate::observe::log::LogFormat;
 
+pub use crate::model::units::{DURATION_HINT, UnitError, duration_ms};
 pub use load::{load, load_text, vault_of};
 pub use target::{VAULT_NAME_HINT, is_vault_name};
-pub use units::{DURATION_HINT, UnitError, duration_ms};
 
 /// A whole configuration, every name in it resolved.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     pub connections: Vec<Arc<Connection>>,
     pub policies: Arc<Library>,
+    /// Who may decide on what is held.
+    pub groups: Vec<Group>,
     pub sinks: Vec<Sink>,
     /// Beginning of the SHA-256 over all files, in the order in which they were read.
     pub version: String,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::section::{Place, Section};
 use crate::judge::policy::{Library, PolicyDocument};
+use crate::model::approval::Reviewer;
 use crate::model::target::PolicyName;
 
 /// One policy of a file, as written.
@@ -32,7 +33,11 @@ pub fn policies<'a>(section: &Section<'a>) -> Vec<(Policy<'a>, Place<'a>)> {
 
 /// Compiles all policies. `None` where a rule does not mean what its author may think: that is
 /// noted at the rule's place.
-pub fn compile(policies: Vec<(Policy<'_>, Place<'_>)>, version: &str) -> Option<Arc<Library>> {
+pub fn compile(
+    policies: Vec<(Policy<'_>, Place<'_>)>,
+    version: &str,
+    groups: &[&str],
+) -> Option<Arc<Library>> {
     let mut places = BTreeMap::new();
     let mut documents = BTreeMap::new();
     for (policy, place) in policies {
@@ -51,7 +56,18 @@ pub fn compile(policies: Vec<(Policy<'_>, Place<'_>)>, version: &str) -> Option<
         let place = problem.rule.as_ref().and_then(|id| rules.get(&**id)).unwrap_or(policy);
         place.problem(problem.to_string(), problem.fault.hint().unwrap_or_default());
     }
-    library.filter(|_| problems.is_empty())
+    let mut known = true;
+    for (policy, reviewer) in library.iter().flat_map(|library| library.reviewers()) {
+        if let Reviewer::Group(name) = reviewer
+            && !groups.contains(&name.as_str())
+            && let Some((place, _)) = places.get(policy)
+        {
+            let hint = "define it: [[group]] with name and users";
+            place.problem(format!("policy `{policy}`: there is no group `{name}`"), hint);
+            known = false;
+        }
+    }
+    library.filter(|_| problems.is_empty() && known)
 }
 
 fn rule_places<'a>(policy: &Section<'a>) -> BTreeMap<String, Place<'a>> {

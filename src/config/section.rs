@@ -12,8 +12,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::Diagnostic;
 use crate::config::source::Source;
-use crate::config::units;
 use crate::limits::CONFIG_NAME_BYTES_MAX;
+use crate::model::units;
 
 /// Where problems and known keys are gathered.
 #[derive(Default)]

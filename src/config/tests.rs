@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::load::load_noting_keys;
 use super::section::closest;
-use super::units::{UnitError, duration_ms, size_bytes};
 use super::{Config, Diagnostic, DriverChoice, LogLevel, Sink, Workers, load, load_text, vault_of};
 use crate::identity::{Algorithm, KeySource};
 use crate::model::identity::{ClaimValue, Claims};
 use crate::model::recording::{Durability, OnFailure};
 use crate::model::target::{AuditStatements, Protocol, SecretSource, UpstreamTls};
+use crate::model::units::{UnitError, duration_ms, size_bytes};
 
 /// A small configuration without fault, a statement a line.
 const SOUND: &str = r#"
@@ -323,11 +323,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "[recording]\nretain = { age = \"90d\" }\n[[issuer]]",
         "`recording.retain` is not available in this version",
     ),
-    (
-        "[[issuer]]",
-        "[[group]]\nname = \"dba\"\n[[issuer]]",
-        "`group` is not available in this version",
-    ),
+    ("[[issuer]]", "[[group]]\nname = \"dba\"\n[[issuer]]", "`group.users` is missing"),
     (
         "[[issuer]]",
         "[[sink]]\nkind = \"syslog\"\npath = \"x\"\n[[issuer]]",

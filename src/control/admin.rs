@@ -23,6 +23,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::control::api::{self, KillRequest, Problem, RecorderState};
+use crate::control::approvals::{Approvals, Human, Undecided};
+pub use crate::control::socket::Reach;
 use crate::control::socket::{AdminSocket, SocketError};
 use crate::control::{Fleet, desk};
 use crate::limits::{
@@ -50,8 +52,12 @@ pub struct Admin {
 }
 
 impl Admin {
-    pub fn bind(socket: &Path, address: Option<SocketAddr>) -> Result<Self, AdminError> {
-        let socket = AdminSocket::bind(socket)?;
+    pub fn bind(
+        socket: &Path,
+        address: Option<SocketAddr>,
+        reach: Reach,
+    ) -> Result<Self, AdminError> {
+        let socket = AdminSocket::bind(socket, reach)?;
         let tcp = match address {
             None => None,
             Some(address) => {
@@ -76,13 +82,14 @@ impl Admin {
         self,
         fleet: Arc<dyn Fleet>,
         events: EventQueue,
+        approvals: Arc<Approvals>,
         shutdown: watch::Receiver<bool>,
     ) -> Result<(), AdminError> {
         let registered = |source| AdminError::Register { source };
         let unix = self.socket.listener.try_clone().map_err(registered)?;
         let unix = Entrance::Unix(UnixListener::from_std(unix).map_err(registered)?);
         let tcp = self.tcp.map(TcpListener::from_std).transpose().map_err(registered)?;
-        let desk = Arc::new(desk::Desk::new(fleet, events));
+        let desk = Arc::new(desk::Desk::new(fleet, events, approvals));
         let by_tcp = async {
             if let Some(listener) = tcp {
                 attend(Entrance::Tcp(listener), Arc::clone(&desk), shutdown.clone()).await;
@@ -142,7 +149,7 @@ impl Entrance {
         match self {
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                let door = Door::Unix { operator: operator(&stream) };
+                let door = Door::Unix { operator: operator(&stream), human: human(&stream) };
                 Ok((Box::new(stream), door))
             }
             Self::Tcp(listener) => {
@@ -159,8 +166,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 /// Which way a request came in; it decides what may be asked.
 #[derive(Clone)]
 enum Door {
-    /// The file's mode lets in the operator and root only. Names the peer for the audit event.
-    Unix { operator: String },
+    /// The operator, root, or a reviewer. Names the peer for the audit event.
+    Unix { operator: String, human: Human },
     /// Anybody who reaches the address.
     Tcp,
 }
@@ -172,6 +179,8 @@ enum Asked {
     Sessions,
     Kill,
     Reload,
+    Approvals,
+    Decide,
     Metrics,
     Health,
 }
@@ -183,6 +192,8 @@ impl Asked {
             api::SESSIONS => Self::Sessions,
             api::KILL => Self::Kill,
             api::RELOAD => Self::Reload,
+            api::APPROVALS => Self::Approvals,
+            api::DECIDE => Self::Decide,
             api::METRICS => Self::Metrics,
             api::HEALTH => Self::Health,
             _ => return None,
@@ -191,17 +202,29 @@ impl Asked {
 
     const fn method(self) -> Method {
         match self {
-            Self::Kill | Self::Reload => Method::POST,
-            Self::Status | Self::Sessions | Self::Metrics | Self::Health => Method::GET,
+            Self::Kill | Self::Reload | Self::Decide => Method::POST,
+            Self::Status | Self::Sessions | Self::Approvals | Self::Metrics | Self::Health => {
+                Method::GET
+            }
         }
     }
 
-    const fn needs_operator(self) -> bool {
+    const fn needs(self) -> Needs {
         match self {
-            Self::Metrics | Self::Health => false,
-            Self::Status | Self::Sessions | Self::Kill | Self::Reload => true,
+            Self::Metrics | Self::Health => Needs::Nothing,
+            Self::Approvals | Self::Decide => Needs::Reviewer,
+            Self::Status | Self::Sessions | Self::Kill | Self::Reload => Needs::Operator,
         }
     }
+}
+
+/// What a peer has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// A local user who is named as one, or the operator.
+    Reviewer,
+    Operator,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -241,14 +264,25 @@ async fn answer(request: Request<Incoming>, door: &Door, desk: &desk::Desk) -> A
     let Some(asked) = Asked::at(request.uri().path()) else {
         return problem(StatusCode::NOT_FOUND, "there is nothing at this path", Vec::new());
     };
-    let operator = match door {
-        Door::Unix { operator } => operator.as_str(),
-        Door::Tcp if asked.needs_operator() => {
+    let (operator, human) = match door {
+        Door::Unix { operator, human } => {
+            let may = match asked.needs() {
+                Needs::Nothing => true,
+                Needs::Reviewer => human.operates || desk.approvals().is_reviewer(human),
+                Needs::Operator => human.operates,
+            };
+            if !may {
+                let text = format!("{} may not ask for this", human.name);
+                return problem(StatusCode::FORBIDDEN, &text, Vec::new());
+            }
+            (operator.as_str(), Some(human))
+        }
+        Door::Tcp if asked.needs() != Needs::Nothing => {
             let text = "this address has no authentication and serves /metrics and /healthz only; \
                         ask over the admin socket";
             return problem(StatusCode::FORBIDDEN, text, Vec::new());
         }
-        Door::Tcp => "",
+        Door::Tcp => ("", None),
     };
     if request.method() != asked.method() {
         let text = format!("this path takes {} only", asked.method());
@@ -272,6 +306,17 @@ async fn answer(request: Request<Incoming>, door: &Door, desk: &desk::Desk) -> A
                 problem(StatusCode::UNPROCESSABLE_ENTITY, text, details)
             }
         },
+        Asked::Approvals => match desk.requests().await {
+            Ok(requests) => json(StatusCode::OK, &requests),
+            Err(error) => {
+                problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string(), Vec::new())
+            }
+        },
+        Asked::Decide => match (decide_request(request).await, human) {
+            (Ok(asked), Some(human)) => decided(desk.decide(asked, human.clone()).await),
+            (Err(refused), _) => refused,
+            (Ok(_), None) => problem(StatusCode::FORBIDDEN, "nobody is known to ask", Vec::new()),
+        },
         Asked::Metrics => {
             let page = prometheus::render(&desk.snapshot().await);
             respond(StatusCode::OK, prometheus::CONTENT_TYPE, page.into())
@@ -293,20 +338,53 @@ async fn health(desk: &desk::Desk) -> Answer {
     respond(code, "text/plain; charset=utf-8", text.into())
 }
 
+fn decided(outcome: Result<api::ApprovalLine, Undecided>) -> Answer {
+    match outcome {
+        Ok(line) => json(StatusCode::OK, &line),
+        Err(why) => {
+            let code = match why {
+                Undecided::Unknown { .. } => StatusCode::NOT_FOUND,
+                Undecided::Settled { .. } | Undecided::Voted { .. } | Undecided::OtherHash => {
+                    StatusCode::CONFLICT
+                }
+                Undecided::NotAReviewer { .. } | Undecided::OwnRequest { .. } => {
+                    StatusCode::FORBIDDEN
+                }
+                Undecided::NoReason => StatusCode::BAD_REQUEST,
+                Undecided::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            problem(code, &why.to_string(), Vec::new())
+        }
+    }
+}
+
 async fn kill_request(request: Request<Incoming>) -> Result<KillRequest, Answer> {
-    let body = Limited::new(request.into_body(), ADMIN_BODY_BYTES_MAX).collect();
-    let time = Duration::from_millis(ADMIN_REQUEST_MS_MAX);
-    let refuse = |code, text| problem(code, text, Vec::new());
-    let body = match tokio::time::timeout(time, body).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(_)) => return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")),
-        Err(_) => return Err(refuse(StatusCode::REQUEST_TIMEOUT, "the body did not arrive")),
-    };
+    let body = body(request).await?;
     serde_json::from_slice(&body).map_err(|_| {
         let text = "say whom to end: {\"session\": id}, {\"account\": name}, {\"target\": name} \
                     or \"all\"";
-        refuse(StatusCode::BAD_REQUEST, text)
+        problem(StatusCode::BAD_REQUEST, text, Vec::new())
     })
+}
+
+async fn decide_request(request: Request<Incoming>) -> Result<api::DecideRequest, Answer> {
+    let body = body(request).await?;
+    serde_json::from_slice(&body).map_err(|_| {
+        let text = "say what is decided: {\"id\": \"apr_…\", \"approve\": true or false, \
+                    \"reason\": text, \"hash\": its beginning}";
+        problem(StatusCode::BAD_REQUEST, text, Vec::new())
+    })
+}
+
+async fn body(request: Request<Incoming>) -> Result<Bytes, Answer> {
+    let body = Limited::new(request.into_body(), ADMIN_BODY_BYTES_MAX).collect();
+    let time = Duration::from_millis(ADMIN_REQUEST_MS_MAX);
+    let refuse = |code, text| problem(code, text, Vec::new());
+    match tokio::time::timeout(time, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(_)) => Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")),
+        Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the body did not arrive")),
+    }
 }
 
 fn problem(code: StatusCode, error: &str, details: Vec<String>) -> Answer {
@@ -341,6 +419,28 @@ fn operator(stream: &UnixStream) -> String {
         },
         Err(_) => "unknown".to_owned(),
     }
+}
+
+fn human(stream: &UnixStream) -> Human {
+    let own = rustix::process::geteuid().as_raw();
+    match stream.peer_cred() {
+        Ok(peer) => {
+            let uid = peer.uid();
+            Human { uid, name: user_name(uid), operates: uid == own || uid == 0 }
+        }
+        Err(_) => Human { uid: u32::MAX, name: "unknown".to_owned(), operates: false },
+    }
+}
+
+/// The local user's name, or the number where the machine knows none.
+fn user_name(uid: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| uid.to_string())
 }
 
 /// A connection that is still open then is cut off, so that idle and slow clients keep nobody out.

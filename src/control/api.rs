@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::model::session::{KillScope, SessionId, Totals};
+use crate::model::approval::Reviewer;
+use crate::model::identity::Claims;
+use crate::model::session::{KillScope, Parameter, SessionId, Totals};
 use crate::observe::metrics::{
     Counters, EventStats, KeySetState, NodeView, RecorderStats, SessionView, Snapshot,
 };
@@ -14,6 +16,8 @@ pub const STATUS: &str = "/v1/status";
 pub const SESSIONS: &str = "/v1/sessions";
 pub const KILL: &str = "/v1/kill";
 pub const RELOAD: &str = "/v1/reload";
+pub const APPROVALS: &str = "/v1/approvals";
+pub const DECIDE: &str = "/v1/approvals/decide";
 pub const METRICS: &str = "/metrics";
 pub const HEALTH: &str = "/healthz";
 
@@ -115,6 +119,92 @@ pub struct Killed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     pub version: String,
+}
+
+/// Answer to `APPROVALS`: what waits first, then the newest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Approvals {
+    pub now_unix_ms: u64,
+    pub requests: Vec<ApprovalLine>,
+}
+
+/// A request for approval, whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalLine {
+    pub id: String,
+    pub state: ApprovalState,
+    /// What the approval is bound to, in hexadecimal.
+    pub hash: String,
+    pub account: String,
+    pub subject: String,
+    pub claims: Claims,
+    pub target: String,
+    pub database: String,
+    pub peer: SocketAddr,
+    pub session: String,
+    pub exchange: u64,
+    /// `policy/rule`.
+    pub rule: String,
+    pub effects: Vec<String>,
+    pub text: String,
+    pub parameters: Vec<Parameter>,
+    pub in_transaction: bool,
+    pub reviewers: Vec<Reviewer>,
+    pub quorum: u16,
+    pub created_unix_ms: u64,
+    /// Until when it can be decided or, once it is approved, be used.
+    pub expires_unix_ms: u64,
+    pub stands_ms: u64,
+    pub votes: Vec<VoteLine>,
+    /// Of a rejection.
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApprovalState {
+    Pending,
+    Approved,
+    /// Its command has been let through.
+    Used,
+    Rejected,
+    Expired,
+    Cancelled,
+}
+
+impl ApprovalState {
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Used => "used",
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteLine {
+    pub by: String,
+    pub uid: u32,
+    pub approve: bool,
+    pub unix_ms: u64,
+}
+
+/// What `DECIDE` is told; its answer is the `ApprovalLine` as it stands then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecideRequest {
+    pub id: String,
+    pub approve: bool,
+    /// The beginning of the hash that the reviewer has seen.
+    #[serde(default)]
+    pub hash: Option<String>,
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// Any answer but success.

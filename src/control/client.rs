@@ -14,7 +14,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::control::api::{self, KillRequest, Killed, Problem, Reloaded, Sessions, Status};
+use crate::control::api::{
+    self, ApprovalLine, DecideRequest, KillRequest, Killed, Problem, Reloaded, Sessions, Status,
+};
 use crate::limits::{ADMIN_ANSWER_BYTES_MAX, ADMIN_ANSWER_MS_MAX};
 
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,14 @@ impl Client {
 
     pub fn kill(&self, scope: &KillRequest) -> Result<Killed, ClientError> {
         self.ask(Method::POST, api::KILL, encode(scope)?)
+    }
+
+    pub fn approvals(&self) -> Result<api::Approvals, ClientError> {
+        self.ask(Method::GET, api::APPROVALS, Bytes::new())
+    }
+
+    pub fn decide(&self, decision: &DecideRequest) -> Result<ApprovalLine, ClientError> {
+        self.ask(Method::POST, api::DECIDE, encode(decision)?)
     }
 
     pub fn reload(&self) -> Result<Reloaded, ClientError> {

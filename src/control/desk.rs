@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 use crate::control::Fleet;
-use crate::control::api::{Killed, Reloaded, SessionLine, Sessions};
+use crate::control::api::{self, DecideRequest, Killed, Reloaded, SessionLine, Sessions};
+use crate::control::approvals::{Approvals, Human, StoreError, Undecided};
 use crate::limits::{KILL_MS_MAX, WORKER_REPORT_MS_MAX};
 use crate::model::event::{AuditEvent, What};
 use crate::model::session::KillScope;
@@ -17,11 +18,34 @@ use crate::observe::sink::EventQueue;
 pub struct Desk {
     fleet: Arc<dyn Fleet>,
     events: EventQueue,
+    approvals: Arc<Approvals>,
 }
 
 impl Desk {
-    pub fn new(fleet: Arc<dyn Fleet>, events: EventQueue) -> Self {
-        Self { fleet, events }
+    pub fn new(fleet: Arc<dyn Fleet>, events: EventQueue, approvals: Arc<Approvals>) -> Self {
+        Self { fleet, events, approvals }
+    }
+
+    pub fn approvals(&self) -> &Approvals {
+        &self.approvals
+    }
+
+    pub async fn requests(&self) -> Result<api::Approvals, StoreError> {
+        let approvals = Arc::clone(&self.approvals);
+        let requests = tokio::task::spawn_blocking(move || approvals.list()).await;
+        let now_unix_ms = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
+        Ok(api::Approvals { now_unix_ms, requests: requests.unwrap_or_else(|_| Ok(Vec::new()))? })
+    }
+
+    pub async fn decide(
+        &self,
+        asked: DecideRequest,
+        human: Human,
+    ) -> Result<api::ApprovalLine, Undecided> {
+        let approvals = Arc::clone(&self.approvals);
+        let id = asked.id.clone();
+        let decided = tokio::task::spawn_blocking(move || approvals.decide(&asked, &human)).await;
+        decided.unwrap_or(Err(Undecided::Unknown { id }))
     }
 
     /// The state of everything, as far as it answers in time.

@@ -2,6 +2,7 @@
 //! secrets. It may wait for networks, disks and operators; no worker waits for it. Knows a fleet of
 //! workers by what it can be asked for; never how a worker does it.
 
+pub mod approvals;
 pub mod dial;
 mod fetch;
 pub mod harden;

@@ -26,6 +26,24 @@ pub enum SocketError {
     Bind { path: PathBuf, source: io::Error },
 }
 
+/// Who can connect to the socket. What they may ask is another matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The gateway's own user, and root.
+    Operator,
+    /// Reviewers are among them.
+    LocalUsers,
+}
+
+impl Reach {
+    const fn mode(self) -> u32 {
+        match self {
+            Self::Operator => 0o600,
+            Self::LocalUsers => 0o666,
+        }
+    }
+}
+
 /// A bound admin socket. Dropping it removes the socket, if it is still this one.
 #[derive(Debug)]
 pub struct AdminSocket {
@@ -37,7 +55,7 @@ pub struct AdminSocket {
 }
 
 impl AdminSocket {
-    pub fn bind(path: &Path) -> Result<Self, SocketError> {
+    pub fn bind(path: &Path, reach: Reach) -> Result<Self, SocketError> {
         let failed = |source| SocketError::Bind { path: path.to_owned(), source };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         if let Some(parent) = parent {
@@ -62,7 +80,7 @@ impl AdminSocket {
         remove_left_overs(&private, &inner).map_err(failed)?;
         DirBuilder::new().mode(0o700).create(&private).map_err(failed)?;
         let bound = UnixListener::bind(&inner).and_then(|listener| {
-            std::fs::set_permissions(&inner, Permissions::from_mode(SOCKET_MODE))?;
+            std::fs::set_permissions(&inner, Permissions::from_mode(reach.mode()))?;
             let inode = std::fs::symlink_metadata(&inner)?.ino();
             std::fs::rename(&inner, path)?;
             Ok((listener, inode))
@@ -97,7 +115,7 @@ fn lock(path: &Path) -> Result<File, SocketError> {
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(SOCKET_MODE)
+        .mode(LOCK_MODE)
         .open(beside(path, ".lock"))
         .map_err(failed)?;
     match file.try_lock() {
@@ -123,8 +141,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The operator and root.
-const SOCKET_MODE: u32 = 0o600;
+const LOCK_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o750;
 
 #[cfg(test)]

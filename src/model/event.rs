@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::model::approval::ApprovalId;
 use crate::model::identity::Principal;
 use crate::model::session::{CloseReason, Exchange, SessionId, Totals};
 use crate::model::target::TargetName;
@@ -50,6 +51,22 @@ pub enum What {
     },
     Statement(Box<Exchange>),
     CancelRequested,
+    /// A command waits for a human.
+    ApprovalAsked {
+        id: ApprovalId,
+        rule: String,
+    },
+    /// `by` names the human.
+    ApprovalDecided {
+        id: ApprovalId,
+        decision: &'static str,
+        by: String,
+        reason: Option<String>,
+    },
+    /// An approval let its command through.
+    ApprovalUsed {
+        id: ApprovalId,
+    },
     /// `by` names the operator's socket peer, or the signal.
     ConfigReloaded {
         version: String,

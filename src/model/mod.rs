@@ -1,6 +1,7 @@
 //! The vocabulary of the house: identities, targets, commands, facts, verdicts, sessions, events.
 //! Knows shapes and their invariants; no behaviour, no bytes of any wire.
 
+pub mod approval;
 pub mod command;
 pub mod event;
 pub mod facts;
@@ -10,4 +11,5 @@ pub mod secret;
 pub mod session;
 pub mod target;
 pub mod time;
+pub mod units;
 pub mod verdict;

@@ -121,7 +121,7 @@ pub struct Exchange {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub parameters: Vec<Parameter>,
     pub fingerprint: u64,
-    /// `allow` or `deny`.
+    /// `allow` or `deny`; `hold` if the session ended while the command waited.
     pub verdict: String,
     /// `policy/rule`.
     pub rule: String,
@@ -140,6 +140,9 @@ pub struct Exchange {
     /// The target's completion word, such as `SELECT 1`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tag: Option<String>,
+    /// The request for approval that it waited as, and what came of that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub approval: Option<String>,
 }
 
 /// A bound parameter's value.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::model::approval::HoldTerms;
 use crate::model::target::PolicyName;
 
 /// The rule that decided, by policy and id. `default` and `unknown` are the ids of a policy's
@@ -30,6 +31,11 @@ pub struct Grounds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Allow(Grounds),
+    /// A human decides, on these terms.
+    Hold {
+        grounds: Grounds,
+        terms: Arc<HoldTerms>,
+    },
     Deny {
         grounds: Grounds,
         /// What the bot is told.
@@ -41,7 +47,9 @@ impl Verdict {
     #[must_use]
     pub const fn grounds(&self) -> &Grounds {
         match self {
-            Self::Allow(grounds) | Self::Deny { grounds, .. } => grounds,
+            Self::Allow(grounds) | Self::Hold { grounds, .. } | Self::Deny { grounds, .. } => {
+                grounds
+            }
         }
     }
 
@@ -49,6 +57,7 @@ impl Verdict {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Allow(_) => "allow",
+            Self::Hold { .. } => "hold",
             Self::Deny { .. } => "deny",
         }
     }

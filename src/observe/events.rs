@@ -13,6 +13,7 @@ use self::ocsf::{
     Product, QueryInfo, Record, Session, Severity, Unmapped, User,
 };
 use crate::limits::{EVENT_FIELD_BYTES_MAX, EVENT_TEXT_BYTES_MAX};
+use crate::model::approval::ApprovalId;
 use crate::model::event::{AuditEvent, What};
 use crate::model::identity::{ClaimValue, Principal};
 use crate::model::session::{CloseReason, Exchange, Totals};
@@ -68,6 +69,11 @@ fn compose<'a>(node: &'a str, event: &'a AuditEvent) -> Record<'a> {
         What::SessionEnded { reason, totals } => session_ended(event, *reason, totals),
         What::Statement(exchange) => statement(event, exchange),
         What::CancelRequested => cancel_requested(event),
+        What::ApprovalAsked { id, rule } => approval(event, "approval.request", *id, Some(rule)),
+        What::ApprovalUsed { id } => approval(event, "approval.use", *id, None),
+        What::ApprovalDecided { id, decision, by, reason } => {
+            approval_decided(event, *id, decision, by, reason.as_deref())
+        }
         What::ConfigReloaded { version, by } => config_reloaded(event, version, by),
         What::ReloadRefused { reason, by } => reload_refused(event, reason, by),
         What::RecordingFailed { reason } => recording_failed(node, event, reason),
@@ -227,6 +233,51 @@ fn log_activity<'a>(
     record.log_name = Some(log_name);
     record.device = Some(Device { name: node, type_id: DEVICE_SERVER });
     record.actor = Some(Actor { app_name: Some(PRODUCT), ..Actor::default() });
+    record
+}
+
+fn approval<'a>(
+    event: &'a AuditEvent,
+    operation: &'static str,
+    id: ApprovalId,
+    rule: Option<&'a str>,
+) -> Record<'a> {
+    let mut record = record(event, ClassUid::Api, Activity::API_CREATE, operation);
+    record.status_id = STATUS_SUCCESS;
+    record.actor = Some(Actor {
+        user: event.principal.as_deref().map(user).or(Some(NOBODY)),
+        session: session(event),
+        app_name: None,
+    });
+    record.api = Some(Api { operation });
+    record.src_endpoint = source(event).or(Some(Endpoint::default()));
+    if let Some(rule) = rule {
+        record.disposition_id = DISPOSITION_DELAYED;
+        let policy = rule.split_once('/').map_or(rule, |(name, _)| name);
+        record.policy = Some(Policy { name: policy, uid: rule, is_applied: true });
+    }
+    record.unmapped.narrows.approval = Some(id.to_string());
+    record
+}
+
+fn approval_decided<'a>(
+    event: &'a AuditEvent,
+    id: ApprovalId,
+    decision: &'static str,
+    by: &'a str,
+    reason: Option<&'a str>,
+) -> Record<'a> {
+    let mut record = record(event, ClassUid::Api, Activity::API_UPDATE, "approval.decide");
+    record.status_id = STATUS_SUCCESS;
+    record.status_detail = reason.map(|reason| clip(reason, EVENT_FIELD_BYTES_MAX));
+    record.actor = Some(operator(by));
+    record.api = Some(Api { operation: "approval.decide" });
+    record.src_endpoint = Some(Endpoint { name: Some("admin socket"), ..Endpoint::default() });
+    (record.action_id, record.disposition_id) = match decision {
+        "approved" => (ACTION_ALLOWED, DISPOSITION_APPROVED),
+        _ => (ACTION_DENIED, DISPOSITION_REJECTED),
+    };
+    record.unmapped.narrows.approval = Some(id.to_string());
     record
 }
 
@@ -453,6 +504,8 @@ const DISPOSITION_ALLOWED: u8 = 1;
 const DISPOSITION_BLOCKED: u8 = 2;
 const DISPOSITION_LOGGED: u8 = 17;
 const DISPOSITION_REJECTED: u8 = 25;
+const DISPOSITION_APPROVED: u8 = 8;
+const DISPOSITION_DELAYED: u8 = 14;
 const AUTH_PROTOCOL_OPENID: u8 = 4;
 const USER_ADMIN: u8 = 2;
 const USER_SERVICE: u8 = 4;

@@ -278,9 +278,14 @@ fn weight(event: &AuditEvent) -> u64 {
         | What::ReloadRefused { reason: text, by }
         | What::Killed { scope: text, by } => text.len() + by.len(),
         What::RecordingFailed { reason } => reason.len(),
+        What::ApprovalAsked { rule, .. } => rule.len(),
+        What::ApprovalDecided { by, reason, .. } => {
+            by.len() + reason.as_deref().map_or(0, str::len)
+        }
         What::SessionStarted
         | What::SessionEnded { .. }
         | What::CancelRequested
+        | What::ApprovalUsed { .. }
         | What::RecordingRestored
         | What::EventsLost { .. } => 0,
     };

@@ -104,6 +104,7 @@ impl Session {
     }
 
     pub(super) fn close(&mut self, end: End, cx: &mut Context<'_>) {
+        self.abandon_held(cx);
         // What was said before the fault still stands in front of the last words.
         let _said_or_unrecordable = self.speak(cx);
         let _settled = self.settle(cx);
@@ -123,6 +124,7 @@ impl Session {
     /// A defect of ours cut an input short. The recording ends with what is known; nothing is said,
     /// since words could land in the middle of what was not sent.
     pub fn end_by_defect(&mut self, cx: &mut Context<'_>) {
+        self.abandon_held(cx);
         let tap = self.end_recording(CloseReason::Defect, cx);
         self.phase = Phase::Closed { tap };
         self.deadline_ns = None;

@@ -27,6 +27,7 @@ pub(super) struct Begun {
     parameters: Vec<Parameter>,
     facts: Arc<Facts>,
     verdict: Verdict,
+    approval: Option<String>,
     begun_ns: u64,
 }
 
@@ -59,6 +60,14 @@ impl Exchanges {
         Some(prepared.ended(outcome, now))
     }
 
+    /// What came of exchange `number` that waited for a human.
+    pub(super) fn decide(&mut self, number: u64, verdict: Verdict, approval: String) {
+        if let Some(begun) = self.begun.iter_mut().find(|begun| begun.number == number) {
+            begun.verdict = verdict;
+            begun.approval = Some(approval);
+        }
+    }
+
     /// The record of exchange `number`, now that its outcome is known.
     pub(super) fn end(&mut self, number: u64, outcome: Outcome, now: Now) -> Option<Ended> {
         let at = self.begun.iter().position(|begun| begun.number == number)?;
@@ -87,7 +96,8 @@ impl Begun {
         verdict: Verdict,
         now: Now,
     ) -> Self {
-        Self { number: 0, text, text_bytes, parameters, facts, verdict, begun_ns: now.mono_ns }
+        let begun_ns = now.mono_ns;
+        Self { number: 0, text, text_bytes, parameters, facts, verdict, approval: None, begun_ns }
     }
 
     fn ended(self, outcome: Outcome, now: Now) -> Ended {
@@ -108,6 +118,7 @@ impl Begun {
             latency_us: now.mono_ns.saturating_sub(self.begun_ns) / 1_000,
             error: outcome.error,
             tag: outcome.tag,
+            approval: self.approval,
         };
         Ended { record, facts: self.facts, verdict: self.verdict }
     }

@@ -14,20 +14,40 @@ use crate::wire::{Asked, Purpose, Refusal, RefusalKind};
 pub(super) enum Ruling {
     Forward,
     Consume,
+    /// They stay where they are.
+    Keep,
 }
 
 impl Session {
-    pub(super) fn judge(&mut self, asked: Asked, cx: &mut Context<'_>) -> Result<Ruling, End> {
+    /// `bytes` at the front of the bot's inbox hold the command.
+    pub(super) fn judge(
+        &mut self,
+        asked: Asked,
+        bytes: usize,
+        cx: &mut Context<'_>,
+    ) -> Result<Ruling, End> {
         let facts = self.facts(&asked, cx);
         let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };
-        let verdict = match &asked.overruled {
+        let mut verdict = match &asked.overruled {
             None => open.admission.policy.decide(&facts, &asked.text),
             Some(refusal) => overruled(refusal),
         };
         let number = open.exchanges.next_number();
+        if let (Verdict::Hold { grounds, terms }, Purpose::Run) = (&verdict, asked.purpose) {
+            let (grounds, terms) = (grounds.clone(), terms.clone());
+            if let Err(refusal) = self.hold(&asked, bytes, facts.clone(), &grounds, &terms, cx) {
+                verdict = Verdict::Deny { grounds, message: refusal.message };
+            }
+        }
+        let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };
         match (&verdict, asked.purpose) {
-            (Verdict::Allow(_), Purpose::Prepare | Purpose::Run) => {
+            (Verdict::Hold { .. }, Purpose::Run) => {}
+            // What is only prepared does nothing: it is held when it is to run.
+            (Verdict::Allow(_), _) | (Verdict::Hold { .. }, Purpose::Prepare) => {
                 self.machine.accept(facts.clone(), number);
+                if asked.purpose == Purpose::Run {
+                    open.settings.note(&facts, &asked.text);
+                }
             }
             (Verdict::Deny { grounds, message }, Purpose::Prepare | Purpose::Run) => {
                 let refusal = asked.overruled.unwrap_or_else(|| Refusal {
@@ -39,15 +59,17 @@ impl Session {
                 self.totals.denied += 1;
             }
         }
-        let ruling = match &verdict {
-            Verdict::Allow(_) => Ruling::Forward,
-            Verdict::Deny { .. } => Ruling::Consume,
+        let ruling = match (&verdict, asked.purpose) {
+            (Verdict::Hold { .. }, Purpose::Run) => Ruling::Keep,
+            (Verdict::Allow(_) | Verdict::Hold { .. }, _) => Ruling::Forward,
+            (Verdict::Deny { .. }, _) => Ruling::Consume,
         };
         let begun =
             Begun::new(asked.text, asked.text_bytes, asked.parameters, facts, verdict, cx.now);
         match (&ruling, asked.purpose) {
             (Ruling::Forward, Purpose::Prepare) => open.exchanges.prepare(begun),
-            (Ruling::Forward, Purpose::Run) | (Ruling::Consume, _) => {
+            (Ruling::Forward | Ruling::Keep, Purpose::Run)
+            | (Ruling::Consume | Ruling::Keep, _) => {
                 self.totals.exchanges += 1;
                 open.exchanges.begin(begun);
             }

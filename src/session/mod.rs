@@ -12,6 +12,8 @@ use crate::io::buf::Chunk;
 use crate::judge::Classifier;
 use crate::judge::policy::SessionPolicy;
 use crate::limits;
+use crate::limits::HELD_UNREAD_BYTES_MAX;
+use crate::model::approval::{ApprovalId, Decision, HoldRequest};
 use crate::model::event::{AuditEvent, What};
 use crate::model::identity::Principal;
 use crate::model::session::{CloseReason, Leg, SessionId, Totals};
@@ -22,6 +24,7 @@ use crate::wire::{CancelKey, Login, Machine, Said, Setting, TlsFacts, UpstreamLo
 
 mod close;
 mod exchange;
+mod hold;
 mod inbox;
 mod judge;
 mod open;
@@ -32,6 +35,7 @@ pub(crate) mod tests;
 
 use close::End;
 use exchange::Exchanges;
+use hold::{Held, Settings};
 use inbox::Inbox;
 
 /// What a verified login is entitled to.
@@ -82,6 +86,11 @@ pub enum Input {
     CancelRequested,
     /// The cancel request has been delivered, or could not be.
     CancelDone,
+    /// What came of the command that waits.
+    Decided {
+        id: ApprovalId,
+        decision: Decision,
+    },
     /// The configuration changed; the session goes on under `policy`.
     PolicyChanged {
         policy: SessionPolicy,
@@ -126,6 +135,13 @@ pub enum Output {
     CancelAtTarget {
         key: CancelKey,
         target: Arc<Target>,
+    },
+    /// Have a human decide; answer with `Decided`.
+    Hold(Box<HoldRequest>),
+    /// The command waits no more: it is taken back, or the bot comes again.
+    LeaveHold {
+        id: ApprovalId,
+        withdraw: bool,
     },
     Emit(Box<AuditEvent>),
     /// An exchange is over; for the metrics.
@@ -198,6 +214,8 @@ struct Open {
     database: Arc<str>,
     tap: Tap,
     exchanges: Exchanges,
+    held: Option<Held>,
+    settings: Settings,
 }
 
 impl Session {
@@ -258,25 +276,27 @@ impl Session {
             Input::TurnedAway { reason, close } => Err(self.on_turned_away(reason, close, cx)),
             Input::Connected { login } => self.on_connected(login, cx),
             Input::ConnectFailed { reason } => Err(self.on_connect_failed(&reason)),
-            Input::CancelRequested => {
-                self.on_cancel(cx);
-                Ok(())
-            }
+            Input::CancelRequested => self.on_cancel(cx),
             Input::CancelDone => self.on_cancel_done(cx),
+            Input::Decided { id, decision } => self.on_decision(id, decision, cx),
             Input::PolicyChanged { policy, config_version } => {
                 self.on_policy(policy, config_version);
                 Ok(())
             }
+            Input::DeadlinePassed if self.holds() => self.wait_on(cx),
             Input::DeadlinePassed => Err(End::of(CloseReason::DeadlinePassed)),
             Input::End(reason) => Err(End::of(reason)),
         }
     }
 
-    fn on_cancel(&mut self, cx: &mut Context<'_>) {
+    fn on_cancel(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         if matches!(self.phase, Phase::Open(_)) {
             self.emit(What::CancelRequested, cx);
-            self.ask_to_cancel(cx);
+            if !self.withdraw(cx)? {
+                self.ask_to_cancel(cx);
+            }
         }
+        Ok(())
     }
 
     fn ask_to_cancel(&mut self, cx: &mut Context<'_>) {
@@ -351,6 +371,10 @@ impl Session {
     pub fn wants(&self, leg: Leg) -> bool {
         match (&self.phase, leg) {
             (Phase::Closed { .. }, _) | (Phase::Errand, Leg::Downstream) => false,
+            // A bot whose command waits is listened to, so that it is noticed when it leaves.
+            (Phase::Open(open), Leg::Downstream) if let Some(held) = &open.held => {
+                self.downstream.unread().len() < held.bytes() + HELD_UNREAD_BYTES_MAX
+            }
             (Phase::AwaitToken | Phase::Open(_), Leg::Downstream) => !self.downstream.is_waiting(),
             // A bot that speaks before it is answered waits in its socket.
             (
@@ -436,6 +460,7 @@ impl Session {
             Phase::AwaitAdmission { .. } => "verifying",
             Phase::AwaitTarget(_) => "connecting",
             Phase::AwaitTargetLogin(_) => "target login",
+            Phase::Open(open) if open.held.is_some() => "held",
             Phase::Open(_) if self.machine.idle() => "idle",
             Phase::Open(_) => "active",
             Phase::Errand => "cancel",

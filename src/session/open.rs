@@ -9,6 +9,7 @@ use crate::model::target::Connection;
 use crate::record::SessionStart;
 use crate::session::close::End;
 use crate::session::exchange::Exchanges;
+use crate::session::hold::Settings;
 use crate::session::{Admission, Context, Open, Opening, Output, Phase, Session};
 use crate::wire::{Farewell, Login, Refusal, RefusalKind, TlsFacts, UpstreamLogin};
 
@@ -125,6 +126,8 @@ impl Session {
             database,
             tap,
             exchanges: Exchanges::default(),
+            held: None,
+            settings: Settings::default(),
         }));
         self.emit(What::SessionStarted, cx);
         Ok(())

@@ -76,13 +76,18 @@ impl Session {
         cx: &mut Context<'_>,
     ) -> Result<Next, End> {
         if let Step::Judge { bytes, asked } = step {
-            return match self.judge(*asked, cx)? {
+            return match self.judge(*asked, bytes, cx)? {
                 Ruling::Forward => Ok(Next::Passed(passed + bytes)),
                 Ruling::Consume => {
                     self.forward(leg, passed, cx)?;
                     self.consume(leg, bytes, cx)?;
                     self.speak(cx)?;
                     Ok(Next::Passed(0))
+                }
+                Ruling::Keep => {
+                    self.forward(leg, passed, cx)?;
+                    self.inbox(leg).wait();
+                    Ok(Next::Stop)
                 }
             };
         }
@@ -141,7 +146,12 @@ impl Session {
     }
 
     /// Records the first `bytes` of `leg`, then forwards them.
-    fn forward(&mut self, leg: Leg, bytes: usize, cx: &mut Context<'_>) -> Result<(), End> {
+    pub(super) fn forward(
+        &mut self,
+        leg: Leg,
+        bytes: usize,
+        cx: &mut Context<'_>,
+    ) -> Result<(), End> {
         if bytes == 0 {
             return Ok(());
         }
@@ -159,7 +169,12 @@ impl Session {
 
     /// Takes the first `bytes` of `leg` away. What a bot sent is recorded even if it goes nowhere;
     /// what a target sent and the bot does not get is not.
-    fn consume(&mut self, leg: Leg, bytes: usize, cx: &mut Context<'_>) -> Result<(), End> {
+    pub(super) fn consume(
+        &mut self,
+        leg: Leg,
+        bytes: usize,
+        cx: &mut Context<'_>,
+    ) -> Result<(), End> {
         let chunk = self.inbox(leg).take(bytes);
         if let (Phase::Open(open), Leg::Downstream) = (&mut self.phase, leg) {
             let _goes_nowhere = open.tap.append(RunKind::Withheld, cx.now, &chunk)?;
@@ -232,7 +247,7 @@ impl Session {
             observed: ended.record.observed.is_some(),
         });
         let audited = match (open.admission.connection.audit, &ended.verdict) {
-            (AuditStatements::All, _) | (_, Verdict::Deny { .. }) => true,
+            (AuditStatements::All, _) | (_, Verdict::Deny { .. } | Verdict::Hold { .. }) => true,
             (AuditStatements::Denied, Verdict::Allow(_)) => false,
             (AuditStatements::Changes, Verdict::Allow(grounds)) => {
                 let harmless = Effects::READ | Effects::TXN | Effects::SESSION_SET;

@@ -25,6 +25,7 @@ use crate::wire::{CancelKey, Setting, TlsFacts, UpstreamLogin};
 
 mod cancelling;
 mod ending;
+mod holding;
 mod opening;
 mod passing;
 mod sim;
@@ -42,6 +43,10 @@ id = "drops"
 when = { effects.any = ["ddl_drop"] }
 action = "deny"
 message = "no drops"
+[[reads.rule]]
+id = "updates"
+when = { effects.any = ["update"] }
+action = { hold = { wait = "25s", for = "10m" } }
 [closed]
 default = "deny"
 "#;
@@ -249,6 +254,8 @@ struct Seen {
     cancelled: Vec<CancelKey>,
     concluded: Vec<bool>,
     closed: Option<CloseReason>,
+    held: Vec<crate::model::approval::HoldRequest>,
+    left: Vec<(crate::model::approval::ApprovalId, bool)>,
 }
 
 impl Seen {
@@ -363,6 +370,14 @@ impl Visit<'_> {
                 self.seen.cancelled.push(key);
                 None
             }
+            Output::Hold(request) => {
+                self.seen.held.push(*request);
+                None
+            }
+            Output::LeaveHold { id, withdraw } => {
+                self.seen.left.push((id, withdraw));
+                None
+            }
             Output::Emit(event) => {
                 self.seen.events.push(*event);
                 None
@@ -386,7 +401,10 @@ impl Visit<'_> {
             What::SessionEnded { .. } => "ended",
             What::Statement(_) => "statement",
             What::CancelRequested => "cancel",
-            other @ (What::ConfigReloaded { .. }
+            What::ApprovalAsked { .. } => "asked",
+            What::ApprovalUsed { .. } => "used",
+            other @ (What::ApprovalDecided { .. }
+            | What::ConfigReloaded { .. }
             | What::ReloadRefused { .. }
             | What::RecordingFailed { .. }
             | What::RecordingRestored
@@ -403,7 +421,7 @@ fn principal() -> Principal {
         issuer: "github".into(),
         subject: "repo:acme/shop".into(),
         token_id: None,
-        expires_unix_s: 0,
+        expires_unix_s: 1_700_000_600,
         claims: Arc::new(BTreeMap::new()),
     }
 }

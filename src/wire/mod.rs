@@ -138,6 +138,8 @@ pub enum RefusalKind {
     Policy,
     TooLarge,
     Unsupported,
+    /// The bot took its command back.
+    Cancelled,
 }
 
 /// Why a session cannot open or go on. The bot sees a fixed text for each.
@@ -279,6 +281,21 @@ impl Machine {
     pub fn limit_rows(&mut self, rows: u64, refusal: &Refusal) {
         match self {
             Self::Postgres(machine) => machine.limit_rows(rows, refusal),
+        }
+    }
+
+    /// A transaction is open.
+    #[must_use]
+    pub fn in_transaction(&self) -> bool {
+        match self {
+            Self::Postgres(machine) => machine.in_transaction(),
+        }
+    }
+
+    /// Tells the bot something that answers nothing, if it can be told now.
+    pub fn notice(&self, message: &str, said: &mut Said) {
+        match self {
+            Self::Postgres(machine) => machine.notice(message, said),
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::io::Waker;
 use crate::limits;
+use crate::model::approval::{ApprovalId, Decision, HoldRequest};
 use crate::model::session::KillScope;
 use crate::model::target::{Connection, DialError, Dialled, Target};
 use crate::observe::metrics::WorkerReport;
@@ -39,6 +40,11 @@ pub enum Message {
     },
     Cancel {
         to: Address,
+    },
+    Decided {
+        to: Address,
+        id: ApprovalId,
+        decision: Decision,
     },
     Kill {
         scope: KillScope,
@@ -92,6 +98,14 @@ pub struct DialRequest {
     pub target: Arc<Target>,
     /// `None` for an errand, which logs in nowhere.
     pub connection: Option<Arc<Connection>>,
+}
+
+/// What a worker tells whoever keeps requests for approval.
+pub enum HoldMessage {
+    /// A command waits; the answer goes to `from`.
+    File { from: Address, request: Box<HoldRequest> },
+    /// It waits no more: the bot took it back, or will come again.
+    Leave { from: Address, id: ApprovalId, withdraw: bool },
 }
 
 /// The sending end of a worker's mailbox.

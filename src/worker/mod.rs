@@ -38,7 +38,7 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
-use mailbox::{Address, DialRequest, Inbox, Mailbox, Message, Standing};
+use mailbox::{Address, DialRequest, HoldMessage, Inbox, Mailbox, Message, Standing};
 use shared::{Business, Shared};
 use slots::Slots;
 use snapshot::Snapshot;
@@ -59,6 +59,7 @@ pub struct Birth {
     pub recorder: WorkerLink,
     pub events: EventQueue,
     pub dials: Sender<DialRequest>,
+    pub holds: Sender<HoldMessage>,
     /// Empty; allocated by whoever can report that it could not be.
     pub latency: Histogram<u64>,
 }
@@ -75,6 +76,7 @@ pub struct Worker {
     recorder: WorkerLink,
     events: EventQueue,
     dials: Sender<DialRequest>,
+    holds: Sender<HoldMessage>,
     classifier: Classifier,
     slots: Slots,
     timers: Timers,
@@ -118,6 +120,7 @@ impl Worker {
             recorder: birth.recorder,
             events: birth.events,
             dials: birth.dials,
+            holds: birth.holds,
             classifier: Classifier::new(),
             slots: Slots::new(birth.id),
             timers: Timers::default(),
@@ -189,6 +192,9 @@ impl Worker {
                 Message::Adopt { stream, peer, bind } => self.adopt(stream, peer, bind),
                 Message::Dialled { to, result } => self.on_dialled(to, result),
                 Message::Cancel { to } => self.drive(to, Input::CancelRequested),
+                Message::Decided { to, id, decision } => {
+                    self.drive(to, Input::Decided { id, decision });
+                }
                 Message::Kill { scope, reply } => {
                     let ended = self.kill(&scope);
                     // The operator may have hung up; the sessions are ended all the same.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crate::io::buf::Chunk;
 use crate::io::tls::Tls;
+use crate::model::approval::Decision;
 use crate::model::session::{CloseReason, Leg};
 use crate::session::{Input, Output};
 use crate::wire::CancelKey;
 use crate::worker::Worker;
-use crate::worker::mailbox::{Address, Message};
+use crate::worker::mailbox::{Address, HoldMessage, Message};
 
 impl Worker {
     pub(super) fn perform(&mut self, at: Address) {
@@ -53,6 +54,20 @@ impl Worker {
                 }
             }
             Output::CancelAtTarget { key, target } => self.begin_errand(at, key, target),
+            Output::Hold(request) => {
+                let id = request.id;
+                if self.holds.try_send(HoldMessage::File { from: at, request }).is_err() {
+                    let reason = "too many statements wait for approval";
+                    self.drive(
+                        at,
+                        Input::Decided { id, decision: Decision::Unavailable { reason } },
+                    );
+                }
+            }
+            Output::LeaveHold { id, withdraw } => {
+                // Where it is lost, what is decided later finds nobody.
+                let _taken = self.holds.try_send(HoldMessage::Leave { from: at, id, withdraw });
+            }
             Output::Emit(event) => self.emit(*event),
             Output::Concluded { latency_us, denied, observed } => {
                 self.count_exchange(latency_us, denied, observed);

@@ -46,6 +46,7 @@ impl Bench {
             recorder: house.recorder.worker(0, Arc::new(move || waker.wake())),
             events: EventQueue::discarding(),
             dials: tokio::sync::mpsc::channel(1).0,
+            holds: tokio::sync::mpsc::channel(1).0,
             latency: crate::observe::metrics::latency_histogram().unwrap(),
         });
         Self { worker, mailbox, completions: Vec::new() }

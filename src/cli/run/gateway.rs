@@ -17,6 +17,7 @@ use crate::cli::chain;
 use crate::cli::run::{StartError, workers};
 use crate::config::{self, Config, Workers};
 use crate::control::Fleet;
+use crate::control::approvals::Approvals;
 use crate::identity::lease::Lessor;
 use crate::identity::vault::Vault;
 use crate::identity::{Gate, KeyRing};
@@ -27,7 +28,7 @@ use crate::model::session::KillScope;
 use crate::observe::metrics::{self, KeySetState, NodeView, RecorderStats, WorkerReport};
 use crate::observe::sink::EventQueue;
 use crate::record::Recorder;
-use crate::worker::mailbox::{DialRequest, Mailbox, Message, Order};
+use crate::worker::mailbox::{DialRequest, HoldMessage, Mailbox, Message, Order};
 use crate::worker::snapshot::{BuildError, Snapshot};
 
 pub(super) struct Gateway {
@@ -41,6 +42,8 @@ pub(super) struct Gateway {
     current: Mutex<Current>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     dial_requests: Mutex<Option<Receiver<DialRequest>>>,
+    approvals: Arc<Approvals>,
+    hold_messages: Mutex<Option<Receiver<HoldMessage>>>,
     lost: Arc<Notify>,
     node: NodeView,
     /// Stands for the commit times of a recorder that has none to tell.
@@ -78,6 +81,9 @@ impl Gateway {
         }));
         let listeners = binds.iter().map(|bind| listen(*bind)).collect::<Result<Vec<_>, _>>()?;
         let (dials, dial_requests) = mpsc::channel(limits::DIAL_REQUESTS_MAX);
+        let approvals = Approvals::open(&config.node.state_dir.join(STATE_FILE), events.clone())?;
+        approvals.set_groups(config.groups.clone());
+        let (holds, hold_messages) = mpsc::channel(limits::HOLD_MESSAGES_MAX);
         let lost = Arc::new(Notify::new());
         let outfit = workers::Outfit {
             kind,
@@ -85,6 +91,7 @@ impl Gateway {
             recorder: recorder.clone(),
             events: events.clone(),
             dials,
+            holds,
             lost: Arc::clone(&lost),
         };
         let crew = workers::start(worker_count(config.node.workers), &outfit, listeners)?;
@@ -111,6 +118,8 @@ impl Gateway {
             }),
             threads: Mutex::new(crew.threads),
             dial_requests: Mutex::new(Some(dial_requests)),
+            approvals: Arc::new(approvals),
+            hold_messages: Mutex::new(Some(hold_messages)),
             lost,
             node,
             no_commits: metrics::latency_histogram()?,
@@ -152,6 +161,7 @@ impl Gateway {
             let listeners = std::mem::take(&mut added);
             mailbox.order(Order::Apply { snapshot: Arc::clone(&snapshot), listeners });
         }
+        self.approvals.set_groups(config.groups);
         current.binds = binds;
         current.version.clone_from(&config.version);
         Ok(config.version)
@@ -191,6 +201,14 @@ impl Gateway {
 
     pub(super) async fn worker_lost(&self) {
         self.lost.notified().await;
+    }
+
+    pub(super) fn take_hold_messages(&self) -> Option<Receiver<HoldMessage>> {
+        lock(&self.hold_messages).take()
+    }
+
+    pub(super) fn approvals(&self) -> Arc<Approvals> {
+        Arc::clone(&self.approvals)
     }
 
     pub(super) fn take_dial_requests(&self) -> Option<Receiver<DialRequest>> {
@@ -305,3 +323,6 @@ fn unix_ns() -> u64 {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Requests for approval, in `node.state_dir`.
+const STATE_FILE: &str = "state.db";

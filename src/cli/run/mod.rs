@@ -12,7 +12,8 @@ use tokio::sync::watch;
 
 use crate::cli::{Context, Exit, chain, complain, fail};
 use crate::config::{self, Config, DriverChoice, Sink};
-use crate::control::admin::{Admin, AdminError};
+use crate::control::admin::{Admin, AdminError, Reach};
+use crate::control::approvals::{Approvals, StoreError, Waiter};
 use crate::control::keys::Pace;
 use crate::control::{Fleet, dial, harden, keys};
 use crate::identity::lease::Lessor;
@@ -21,7 +22,7 @@ use crate::limits;
 use crate::observe::log::{self, LogError};
 use crate::observe::sink::{EventQueue, EventSink, SinkError};
 use crate::record::{Recorder, RecordingConfig};
-use crate::worker::mailbox::{DialRequest, Mailbox, Message, Order};
+use crate::worker::mailbox::{Address, DialRequest, HoldMessage, Mailbox, Message, Order};
 use crate::worker::snapshot::BuildError;
 
 mod gateway;
@@ -65,6 +66,8 @@ pub enum StartError {
     Events(#[from] SinkError),
     #[error("the admin endpoints")]
     Admin(#[from] AdminError),
+    #[error("the store of requests for approval")]
+    Approvals(#[from] StoreError),
     #[error("the service threads' runtime")]
     Runtime(#[source] std::io::Error),
 }
@@ -91,7 +94,9 @@ fn serve(config_path: &Path) -> Result<(), StartError> {
     let (kind, report) = choose_driver(config.node.driver)?;
     let (events, sink) = start_events(&config)?;
     let recorder = Recorder::start(recording(&config))?;
-    let admin = Admin::bind(&config.node.admin.socket, config.node.admin.bind)?;
+    let reviewed = config.groups.iter().any(|group| !group.users.is_empty());
+    let reach = if reviewed { Reach::LocalUsers } else { Reach::Operator };
+    let admin = Admin::bind(&config.node.admin.socket, config.node.admin.bind, reach)?;
     let gateway = Gateway::start(config_path, config, kind, report, recorder.clone(), events)?;
     let gateway = Arc::new(gateway);
     let served = service(&gateway, admin, kind);
@@ -182,9 +187,18 @@ async fn attend(gateway: &Arc<Gateway>, admin: Admin) -> Result<(), StartError> 
     if let Some(requests) = gateway.take_dial_requests() {
         tokio::task::spawn_local(answer_dials(requests, gateway.lessor(), gateway.mailboxes()));
     }
+    if let Some(messages) = gateway.take_hold_messages() {
+        let (approvals, mailboxes) = (gateway.approvals(), gateway.mailboxes());
+        tokio::task::spawn_local(keep_requests(messages, approvals, mailboxes));
+    }
     let (shut, shutdown) = watch::channel(false);
     let fleet: Arc<dyn Fleet> = gateway.clone();
-    let admin = tokio::task::spawn_local(admin.serve(fleet, gateway.events(), shutdown));
+    let admin = tokio::task::spawn_local(admin.serve(
+        fleet,
+        gateway.events(),
+        gateway.approvals(),
+        shutdown,
+    ));
     // Every ring stands now.
     if let Err(error) = harden::filter_system_calls() {
         tracing::warn!(error = chain(&error), "hardening is incomplete");
@@ -262,6 +276,49 @@ async fn answer_dials(
             }
         });
     }
+}
+
+/// Hands held commands to the store, one after the other, and lets time pass for it.
+async fn keep_requests(
+    mut messages: Receiver<HoldMessage>,
+    approvals: Arc<Approvals>,
+    mailboxes: Arc<[Mailbox]>,
+) {
+    let mut tick = tokio::time::interval(Duration::from_millis(limits::APPROVALS_TICK_MS));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let message = tokio::select! {
+            message = messages.recv() => message,
+            _ = tick.tick() => {
+                let approvals = Arc::clone(&approvals);
+                let _done = tokio::task::spawn_blocking(move || approvals.tick()).await;
+                continue;
+            }
+        };
+        let Some(message) = message else { return };
+        let (approvals, mailboxes) = (Arc::clone(&approvals), Arc::clone(&mailboxes));
+        // A disk may be slow, and this thread serves others.
+        let _done = tokio::task::spawn_blocking(move || match message {
+            HoldMessage::File { from, request } => {
+                let tell = move |id, decision| {
+                    let message = Message::Decided { to: from, id, decision };
+                    mailboxes
+                        .get(usize::from(from.worker))
+                        .is_some_and(|mailbox| mailbox.put(message).is_ok())
+                };
+                approvals.file(&request, Waiter { place: place(from), tell: Box::new(tell) });
+            }
+            HoldMessage::Leave { from, id, withdraw } => {
+                approvals.leave(id, place(from), withdraw);
+            }
+        })
+        .await;
+    }
+}
+
+/// A session's place in one number.
+fn place(at: Address) -> u128 {
+    u128::from(at.worker) << 64 | u128::from(at.slot) << 32 | u128::from(at.generation)
 }
 
 /// Keeps the key sets of the current issuers fresh, and tells workers when a set has changed:

@@ -16,7 +16,7 @@ use crate::limits::CLASSIFIER_STACK_BYTES;
 use crate::observe::metrics;
 use crate::observe::sink::EventQueue;
 use crate::record::Recorder;
-use crate::worker::mailbox::{DialRequest, Mailbox};
+use crate::worker::mailbox::{DialRequest, HoldMessage, Mailbox};
 use crate::worker::shared::Shared;
 use crate::worker::snapshot::Snapshot;
 use crate::worker::{Birth, Worker};
@@ -33,6 +33,7 @@ pub(super) struct Outfit {
     pub(super) recorder: Recorder,
     pub(super) events: EventQueue,
     pub(super) dials: Sender<DialRequest>,
+    pub(super) holds: Sender<HoldMessage>,
     /// Told when a worker's thread ends.
     pub(super) lost: Arc<tokio::sync::Notify>,
 }
@@ -78,6 +79,7 @@ pub(super) fn start(
             recorder: outfit.recorder.clone(),
             events: outfit.events.clone(),
             dials: outfit.dials.clone(),
+            holds: outfit.holds.clone(),
         };
         let failed = |source| StartError::Worker { worker: id, source };
         let lost = Arc::clone(&outfit.lost);
@@ -118,6 +120,7 @@ struct Seed {
     recorder: Recorder,
     events: EventQueue,
     dials: Sender<DialRequest>,
+    holds: Sender<HoldMessage>,
 }
 
 impl Seed {
@@ -156,6 +159,7 @@ impl Seed {
             recorder,
             events: self.events,
             dials: self.dials,
+            holds: self.holds,
             latency,
         });
         if let Err(error) = worker.run() {

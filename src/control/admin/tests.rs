@@ -154,9 +154,13 @@ impl Served {
     fn start(flotilla: Flotilla) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (events, sink) = EventSink::start(&dir.path().join("events.jsonl"), "edge-1").unwrap();
-        let admin =
-            Admin::bind(&dir.path().join("admin.sock"), Some("127.0.0.1:0".parse().unwrap()))
-                .unwrap();
+        let admin = Admin::bind(
+            &dir.path().join("admin.sock"),
+            Some("127.0.0.1:0".parse().unwrap()),
+            Reach::Operator,
+        )
+        .unwrap();
+        let approvals = Approvals::open(&dir.path().join("state.db"), events.clone()).unwrap();
         let address = admin.address().unwrap();
         let (shutdown, told) = watch::channel(false);
         let thread = std::thread::spawn(move || {
@@ -164,7 +168,7 @@ impl Served {
                 .enable_all()
                 .build()
                 .unwrap()
-                .block_on(admin.serve(Arc::new(flotilla), events, told))
+                .block_on(admin.serve(Arc::new(flotilla), events, Arc::new(approvals), told))
                 .unwrap();
         });
         Self { dir, address, shutdown, thread, sink }

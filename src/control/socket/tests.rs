@@ -11,7 +11,7 @@ fn mode(path: &Path) -> u32 {
 fn the_socket_is_for_its_owner_and_its_directory_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run").join("narrows").join("admin.sock");
-    let socket = AdminSocket::bind(&path).unwrap();
+    let socket = AdminSocket::bind(&path, Reach::Operator).unwrap();
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(path.parent().unwrap()) & 0o007, 0);
     UnixStream::connect(&path).unwrap();
@@ -32,20 +32,20 @@ fn a_left_over_is_replaced_and_a_live_one_is_not() {
     // A process that was killed leaves its socket behind.
     drop(UnixListener::bind(&path).unwrap());
     assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-    let socket = AdminSocket::bind(&path).unwrap();
+    let socket = AdminSocket::bind(&path, Reach::Operator).unwrap();
     UnixStream::connect(&path).unwrap();
-    let error = AdminSocket::bind(&path).unwrap_err();
+    let error = AdminSocket::bind(&path, Reach::Operator).unwrap_err();
     assert!(matches!(error, SocketError::InUse { .. }), "{error}");
     UnixStream::connect(&path).unwrap();
     drop(socket);
-    AdminSocket::bind(&path).unwrap();
+    AdminSocket::bind(&path, Reach::Operator).unwrap();
 }
 
 #[test]
 fn another_process_socket_in_its_place_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("admin.sock");
-    let socket = AdminSocket::bind(&path).unwrap();
+    let socket = AdminSocket::bind(&path, Reach::Operator).unwrap();
     std::fs::rename(&path, dir.path().join("moved")).unwrap();
     let _other = UnixListener::bind(&path).unwrap();
     drop(socket);
@@ -57,7 +57,7 @@ fn a_file_that_is_no_socket_is_never_touched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("admin.sock");
     std::fs::write(&path, "precious").unwrap();
-    let error = AdminSocket::bind(&path).unwrap_err();
+    let error = AdminSocket::bind(&path, Reach::Operator).unwrap_err();
     assert!(matches!(error, SocketError::NotASocket { .. }), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
@@ -65,7 +65,7 @@ fn a_file_that_is_no_socket_is_never_touched() {
 #[test]
 fn a_name_that_is_too_long_is_said() {
     let dir = tempfile::tempdir().unwrap();
-    let error = AdminSocket::bind(&dir.path().join("x".repeat(120))).unwrap_err();
+    let error = AdminSocket::bind(&dir.path().join("x".repeat(120)), Reach::Operator).unwrap_err();
     assert!(matches!(error, SocketError::TooLong { .. }), "{error}");
 }
 
@@ -75,5 +75,5 @@ fn what_a_bind_cut_short_left_behind_is_no_obstacle() {
     let path = dir.path().join("admin.sock");
     std::fs::create_dir(dir.path().join("admin.sock.d")).unwrap();
     drop(UnixListener::bind(dir.path().join("admin.sock.d").join("s")).unwrap());
-    AdminSocket::bind(&path).unwrap();
+    AdminSocket::bind(&path, Reach::Operator).unwrap();
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::judge::policy::compile::{Policy, Rule, Static};
+use crate::judge::policy::compile::{Action, Policy, Rule, Static};
 use crate::judge::policy::condition::{Condition, Quantifier, Side};
 use crate::judge::policy::problem::{Fault, Problem};
 use crate::model::facts::{Effects, Flags};
@@ -33,7 +33,7 @@ fn fault(policy: &Policy, rule: &Rule) -> Option<Fault> {
     if rule.side == Side::Deny {
         return None;
     }
-    let mut denials = policy.rules.iter().filter(|other| other.side == Side::Deny);
+    let mut denials = policy.rules.iter().filter(|other| matches!(other.action, Action::Deny));
     denials
         .find(|denial| covers(denial, rule))
         .map(|denial| Fault::Shadowed { by: Arc::clone(&denial.id) })

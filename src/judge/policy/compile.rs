@@ -13,14 +13,20 @@ use crate::judge::policy::condition::{
     Condition, FunctionPattern, ObjectPattern, Quantifier, Side,
 };
 use crate::judge::policy::document::{
-    ActionWord, BitsDocument, ClaimDocument, DefaultWord, Mode, ObjectsDocument, PatternsDocument,
-    PolicyDocument, RuleDocument, Texts, UnknownWord, WhenDocument,
+    ActionDocument, BitsDocument, ClaimDocument, DefaultWord, HoldDocument, HoldMode, Mode,
+    ObjectsDocument, PatternsDocument, PolicyDocument, RuleDocument, Texts, UnknownWord,
+    WhenDocument,
 };
 use crate::judge::policy::glob::Glob;
 use crate::judge::policy::problem::{Fault, Problem, nearest};
-use crate::limits::{PATTERN_BYTES_MAX, RULES_MAX};
+use crate::limits::{
+    HOLD_STANDS_MS, HOLD_STANDS_MS_MAX, HOLD_WAIT_MS, HOLD_WAIT_MS_MAX, PATTERN_BYTES_MAX,
+    RULES_MAX,
+};
+use crate::model::approval::{HoldTerms, Reviewer};
 use crate::model::facts::{Access, Effects, Flags};
 use crate::model::target::PolicyName;
+use crate::model::units;
 
 /// All policies of a configuration.
 #[derive(Debug)]
@@ -61,6 +67,18 @@ impl Library {
         self.policies.keys()
     }
 
+    /// Everybody who may decide on what some rule holds, with the rule's policy.
+    pub fn reviewers(&self) -> impl Iterator<Item = (&PolicyName, &Reviewer)> {
+        self.policies.values().flat_map(|policy| {
+            let terms = policy.rules.iter().filter_map(|rule| match &rule.action {
+                Action::Hold(terms) => Some(terms),
+                Action::Allow | Action::Deny => None,
+            });
+            let name = &policy.name;
+            terms.flat_map(move |terms| terms.reviewers.iter().map(move |one| (name, one)))
+        })
+    }
+
     /// Rules that mean something else than their author may think: they match nothing, everything,
     /// or what another rule has already decided.
     #[must_use]
@@ -82,11 +100,31 @@ pub(super) struct Policy {
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) id: Arc<str>,
+    /// Which way its conditions lean.
     pub(super) side: Side,
+    pub(super) action: Action,
     /// What the bot is told when the rule denies.
     pub(super) message: Arc<str>,
     pub(super) statics: Vec<Static>,
     pub(super) conditions: Vec<Condition>,
+}
+
+/// What a rule does with a command.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    Allow,
+    Deny,
+    Hold(Arc<HoldTerms>),
+}
+
+impl Action {
+    pub(super) const fn word(&self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Hold(_) => "hold",
+        }
+    }
 }
 
 /// A condition that a session answers once.
@@ -151,9 +189,11 @@ fn rule(
     lists: &BTreeMap<String, Vec<String>>,
     faults: &mut Vec<Fault>,
 ) -> Rule {
-    let side = match written.action {
-        ActionWord::Allow => Side::Allow,
-        ActionWord::Deny => Side::Deny,
+    // What could match is held, as it would be denied.
+    let (side, action) = match &written.action {
+        ActionDocument::Allow => (Side::Allow, Action::Allow),
+        ActionDocument::Deny => (Side::Deny, Action::Deny),
+        ActionDocument::Hold(terms) => (Side::Deny, Action::Hold(hold_terms(terms, faults))),
     };
     let mut reading = Reading { lists, faults, side };
     let statics = reading.statics(&written.when);
@@ -162,7 +202,46 @@ fn rule(
         || format!("denied by policy {policy}, rule {id}").into(),
         |message| message.as_str().into(),
     );
-    Rule { id: Arc::clone(id), side, message, statics, conditions }
+    Rule { id: Arc::clone(id), side, action, message, statics, conditions }
+}
+
+fn hold_terms(written: &HoldDocument, faults: &mut Vec<Fault>) -> Arc<HoldTerms> {
+    let mut terms = plain_terms();
+    for text in &written.reviewers {
+        if Reviewer::parse(text).is_none() {
+            faults.push(Fault::NoReviewer { text: text.clone() });
+        }
+    }
+    terms.reviewers = written.reviewers.iter().filter_map(|text| Reviewer::parse(text)).collect();
+    terms.quorum = written.quorum.unwrap_or(terms.quorum);
+    if terms.quorum == 0 || (written.reviewers.is_empty() && terms.quorum > 1) {
+        faults.push(Fault::NoQuorum { quorum: terms.quorum });
+    }
+    let mut time = |key: &'static str, text: &Option<String>, plain: u64, most: u64| {
+        let Some(text) = text else { return plain };
+        let ms = units::duration_ms(text).ok().filter(|ms| *ms <= most);
+        if ms.is_none() {
+            faults.push(Fault::BadDuration { key, text: text.clone(), most_s: most / 1_000 });
+        }
+        ms.unwrap_or(plain)
+    };
+    terms.stands_ms = time("for", &written.stands, terms.stands_ms, HOLD_STANDS_MS_MAX);
+    terms.wait_ms = time("wait", &written.wait, terms.wait_ms, HOLD_WAIT_MS_MAX);
+    if written.mode == Some(HoldMode::Ticket) {
+        terms.wait_ms = 0;
+    }
+    terms.wait_ms = terms.wait_ms.min(terms.stands_ms);
+    Arc::new(terms)
+}
+
+/// Of a hold that states none.
+pub(super) fn plain_terms() -> HoldTerms {
+    HoldTerms {
+        reviewers: Arc::default(),
+        quorum: 1,
+        stands_ms: HOLD_STANDS_MS,
+        wait_ms: HOLD_WAIT_MS,
+    }
 }
 
 /// One rule's conditions, being read.

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::judge::policy::compile::{DEFAULT, HARMLESS, Library, Policy, Rule, Static, UNKNOWN};
-use crate::judge::policy::condition::{Condition, Quantifier, Side};
+use crate::judge::policy::compile::{
+    Action, DEFAULT, HARMLESS, Library, Policy, Rule, Static, UNKNOWN, plain_terms,
+};
+use crate::judge::policy::condition::{Condition, Quantifier};
 use crate::judge::policy::document::{DefaultWord, Mode, UnknownWord};
 use crate::judge::policy::glob::Glob;
+use crate::model::approval::HoldTerms;
 use crate::model::facts::{Effects, Facts, Flags};
 use crate::model::identity::{ClaimValue, Principal};
 use crate::model::target::{Labels, PolicyName};
@@ -64,6 +67,7 @@ impl SessionPolicy {
     #[must_use]
     pub fn decide(&self, facts: &Facts, text: &[u8]) -> Verdict {
         let mut allowed = None;
+        let mut held = None;
         let mut observed = None;
         for bound in &self.bound {
             match bound.judge(facts, text) {
@@ -71,15 +75,24 @@ impl SessionPolicy {
                 Judgement::Allow(rule) => {
                     allowed.get_or_insert(rule);
                 }
-                Judgement::Deny { rule, .. } if bound.mode == Mode::Observe => {
+                Judgement::Deny { rule, .. } | Judgement::Hold { rule, .. }
+                    if bound.mode == Mode::Observe =>
+                {
                     allowed.get_or_insert(rule);
                     observed.get_or_insert_with(|| rule.clone());
+                }
+                Judgement::Hold { rule, terms } => {
+                    held.get_or_insert((rule, terms));
                 }
                 Judgement::Deny { rule, told } => {
                     let grounds = Grounds { rule: rule.clone(), observed };
                     return Verdict::Deny { grounds, message: told.message(rule, facts) };
                 }
             }
+        }
+        if let Some((rule, terms)) = held {
+            let grounds = Grounds { rule: rule.clone(), observed };
+            return Verdict::Hold { grounds, terms: Arc::clone(terms) };
         }
         let harmless = facts.effects.is_empty().then_some(&self.harmless);
         match allowed.or(harmless) {
@@ -96,6 +109,7 @@ impl SessionPolicy {
 pub(super) enum Judgement<'b> {
     Pass,
     Allow(&'b RuleRef),
+    Hold { rule: &'b RuleRef, terms: &'b Arc<HoldTerms> },
     Deny { rule: &'b RuleRef, told: Told<'b> },
 }
 
@@ -127,8 +141,10 @@ impl Told<'_> {
 pub(super) struct Bound {
     pub(super) policy: Arc<Policy>,
     mode: Mode,
-    /// Rules that deny, then rules that allow, so that the first match decides.
+    /// Rules that deny, then those that hold, then those that allow, so that the first match decides.
     live: Vec<Live>,
+    /// Of what is held without a rule.
+    plain: Arc<HoldTerms>,
     on_default: RuleRef,
     on_unknown: RuleRef,
 }
@@ -136,8 +152,13 @@ pub(super) struct Bound {
 impl Bound {
     fn new(policy: &Arc<Policy>, circumstances: &Circumstances<'_>) -> Self {
         let mut live = Vec::new();
-        for side in [Side::Deny, Side::Allow] {
-            let rules = policy.rules.iter().enumerate().filter(|(_, rule)| rule.side == side);
+        let ranks: [fn(&Action) -> bool; 3] = [
+            |action| matches!(action, Action::Deny),
+            |action| matches!(action, Action::Hold(_)),
+            |action| matches!(action, Action::Allow),
+        ];
+        for rank in ranks {
+            let rules = policy.rules.iter().enumerate().filter(|(_, rule)| rank(&rule.action));
             let alive = rules.filter(|(_, rule)| applies(rule, circumstances));
             live.extend(alive.map(|(index, rule)| Live::new(policy, index, rule)));
         }
@@ -146,6 +167,7 @@ impl Bound {
             policy: Arc::clone(policy),
             mode: policy.mode,
             live,
+            plain: Arc::new(plain_terms()),
             on_default: reference(DEFAULT),
             on_unknown: reference(UNKNOWN),
         }
@@ -157,14 +179,16 @@ impl Bound {
             if !live.gate.admits(facts) || !live.rest_holds(&self.policy, facts, text) {
                 continue;
             }
-            match live.side {
-                Side::Deny => {
+            match &live.action {
+                Action::Deny => {
                     let message = self.policy.rules.get(live.index).map(|rule| &rule.message);
                     let told = message.map_or(Told::Default, Told::Rule);
                     return Judgement::Deny { rule: &live.reference, told };
                 }
-                Side::Allow if is_unknown && !live.names_unknown => {}
-                Side::Allow => return Judgement::Allow(&live.reference),
+                // What could not be told is never loosened by a rule that does not name it.
+                Action::Hold(_) | Action::Allow if is_unknown && !live.names_unknown => {}
+                Action::Hold(terms) => return Judgement::Hold { rule: &live.reference, terms },
+                Action::Allow => return Judgement::Allow(&live.reference),
             }
         }
         if is_unknown {
@@ -172,6 +196,7 @@ impl Bound {
                 UnknownWord::Deny => {
                     Judgement::Deny { rule: &self.on_unknown, told: Told::Unknown }
                 }
+                UnknownWord::Hold => Judgement::Hold { rule: &self.on_unknown, terms: &self.plain },
                 UnknownWord::Pass => Judgement::Pass,
             };
         }
@@ -179,7 +204,8 @@ impl Bound {
             DefaultWord::Allow => Judgement::Allow(&self.on_default),
             DefaultWord::Pass => Judgement::Pass,
             // Nothing to refuse: what has no effect falls to the built-in rule.
-            DefaultWord::Deny if facts.effects.is_empty() => Judgement::Pass,
+            DefaultWord::Deny | DefaultWord::Hold if facts.effects.is_empty() => Judgement::Pass,
+            DefaultWord::Hold => Judgement::Hold { rule: &self.on_default, terms: &self.plain },
             DefaultWord::Deny => Judgement::Deny { rule: &self.on_default, told: Told::Default },
         }
     }
@@ -194,7 +220,7 @@ impl Bound {
 #[derive(Clone, Debug)]
 struct Live {
     gate: Gate,
-    side: Side,
+    action: Action,
     names_unknown: bool,
     /// The gate is not all there is to it.
     has_more: bool,
@@ -207,7 +233,7 @@ impl Live {
     fn new(policy: &Policy, index: usize, rule: &Rule) -> Self {
         Self {
             gate: Gate::of(&rule.conditions),
-            side: rule.side,
+            action: rule.action.clone(),
             names_unknown: names_unknown(&rule.conditions),
             has_more: !rule.conditions.iter().all(is_gated),
             index,
@@ -219,7 +245,7 @@ impl Live {
         !self.has_more
             || policy.rules.get(self.index).is_some_and(|rule| {
                 let mut rest = rule.conditions.iter().filter(|condition| !is_gated(condition));
-                rest.all(|condition| condition.holds(self.side, facts, text))
+                rest.all(|condition| condition.holds(rule.side, facts, text))
             })
     }
 }

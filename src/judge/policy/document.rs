@@ -33,12 +33,14 @@ pub(super) enum DefaultWord {
     Allow,
     #[default]
     Deny,
+    Hold,
     Pass,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnknownWord {
     Deny,
+    Hold,
     Pass,
 }
 
@@ -66,16 +68,39 @@ pub(super) struct RuleDocument {
     pub(super) id: String,
     #[serde(default)]
     pub(super) when: WhenDocument,
-    pub(super) action: ActionWord,
+    pub(super) action: ActionDocument,
     pub(super) message: Option<String>,
     #[expect(dead_code, reason = "refused while it is read")]
     cel: Option<Expressions>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ActionWord {
+#[derive(Clone, Debug)]
+pub(super) enum ActionDocument {
     Allow,
     Deny,
+    Hold(HoldDocument),
+}
+
+/// `{ hold = { … } }`; what is absent has the terms of a plain `"hold"`.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HoldDocument {
+    pub(super) reviewers: Vec<String>,
+    pub(super) quorum: Option<u16>,
+    /// How long the request stands.
+    #[serde(rename = "for")]
+    pub(super) stands: Option<String>,
+    /// How long the bot waits.
+    pub(super) wait: Option<String>,
+    pub(super) mode: Option<HoldMode>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum HoldMode {
+    Wait,
+    /// The bot is told at once to come again.
+    Ticket,
 }
 
 /// All that are present must hold.
@@ -171,8 +196,8 @@ impl<'de> Deserialize<'de> for DefaultWord {
             "allow" => Ok(Self::Allow),
             "deny" => Ok(Self::Deny),
             "pass" => Ok(Self::Pass),
-            "hold" => Err(de::Error::custom(HOLD)),
-            other => Err(de::Error::unknown_variant(other, &["allow", "deny", "pass"])),
+            "hold" => Ok(Self::Hold),
+            other => Err(de::Error::unknown_variant(other, &["allow", "deny", "hold", "pass"])),
         }
     }
 }
@@ -182,17 +207,17 @@ impl<'de> Deserialize<'de> for UnknownWord {
         match String::deserialize(deserializer)?.as_str() {
             "deny" => Ok(Self::Deny),
             "pass" => Ok(Self::Pass),
-            "hold" => Err(de::Error::custom(HOLD)),
+            "hold" => Ok(Self::Hold),
             "allow" => Err(de::Error::custom(
                 "commands that could not be understood are allowed only by a rule that names \
                  them: action = \"allow\" with `unknown` in effects.only",
             )),
-            other => Err(de::Error::unknown_variant(other, &["deny", "pass"])),
+            other => Err(de::Error::unknown_variant(other, &["deny", "hold", "pass"])),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for ActionWord {
+impl<'de> Deserialize<'de> for ActionDocument {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ActionVisitor)
     }
@@ -201,34 +226,38 @@ impl<'de> Deserialize<'de> for ActionWord {
 struct ActionVisitor;
 
 impl<'de> Visitor<'de> for ActionVisitor {
-    type Value = ActionWord;
+    type Value = ActionDocument;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("\"allow\" or \"deny\"")
+        f.write_str("\"allow\", \"deny\", \"hold\" or { hold = { … } }")
     }
 
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<ActionWord, E> {
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<ActionDocument, E> {
         match word {
-            "allow" => Ok(ActionWord::Allow),
-            "deny" => Ok(ActionWord::Deny),
-            "hold" => Err(E::custom(HOLD)),
-            other => Err(E::unknown_variant(other, &["allow", "deny"])),
+            "allow" => Ok(ActionDocument::Allow),
+            "deny" => Ok(ActionDocument::Deny),
+            "hold" => Ok(ActionDocument::Hold(HoldDocument::default())),
+            other => Err(E::unknown_variant(other, &["allow", "deny", "hold"])),
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ActionWord, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ActionDocument, A::Error> {
         let named: Option<String> = map.next_key()?;
+        if named.as_deref() == Some("hold") {
+            let terms = map.next_value()?;
+            return match map.next_key::<String>()? {
+                None => Ok(ActionDocument::Hold(terms)),
+                Some(_) => Err(de::Error::custom("an action is one thing")),
+            };
+        }
         while map.next_value::<IgnoredAny>().is_ok() && map.next_key::<IgnoredAny>()?.is_some() {}
         Err(match named.as_deref() {
-            Some("hold" | "require_approval") => de::Error::custom(HOLD),
             Some("mask") => de::Error::custom("masks are not available in this version"),
-            Some(other) => de::Error::unknown_variant(other, &["allow", "deny"]),
-            None => de::Error::custom("an action is \"allow\" or \"deny\""),
+            Some(other) => de::Error::unknown_variant(other, &["hold"]),
+            None => de::Error::custom("an action is \"allow\", \"deny\" or \"hold\""),
         })
     }
 }
-
-const HOLD: &str = "`hold` is not available in this version";
 
 /// Keys that the language keeps for later versions.
 macro_rules! later {

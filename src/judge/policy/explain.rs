@@ -8,13 +8,14 @@ use crate::judge::policy::condition::{Condition, Quantifier, Side};
 use crate::judge::policy::decide::{Bound, Judgement, SessionPolicy, names_unknown};
 use crate::judge::policy::document::Mode;
 use crate::judge::policy::glob::Glob;
+use crate::model::approval::HoldTerms;
 use crate::model::facts::{Access, Code, Effects, Facts, Origin, Relation};
 use crate::model::verdict::Verdict;
 
 /// The whole account. Renders as text by `Display`, and as JSON by `serde`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explanation {
-    /// `allow` or `deny`.
+    /// `allow`, `hold` or `deny`.
     pub verdict: &'static str,
     /// `policy/rule`.
     pub rule: String,
@@ -46,7 +47,7 @@ pub struct FactsReport {
 pub struct PolicyReport {
     pub policy: String,
     pub mode: &'static str,
-    /// `allow`, `deny` or `pass`.
+    /// `allow`, `hold`, `deny` or `pass`.
     pub says: &'static str,
     /// By which rule, built-in ones included.
     pub by: Option<String>,
@@ -75,6 +76,7 @@ impl SessionPolicy {
         let verdict = self.decide(facts, text);
         let message = match &verdict {
             Verdict::Allow(_) => None,
+            Verdict::Hold { terms, .. } => Some(held(terms)),
             Verdict::Deny { message, .. } => Some(message.to_string()),
         };
         let grounds = verdict.grounds();
@@ -87,6 +89,13 @@ impl SessionPolicy {
             policies: self.bound.iter().map(|bound| PolicyReport::of(bound, facts, text)).collect(),
         }
     }
+}
+
+/// What a bot is told while it waits, and by whom it is decided.
+fn held(terms: &HoldTerms) -> String {
+    let reviewers: Vec<String> = terms.reviewers.iter().map(ToString::to_string).collect();
+    let whom = if reviewers.is_empty() { "an operator".to_owned() } else { reviewers.join(", ") };
+    format!("wait for approval ({} of {whom})", terms.quorum)
 }
 
 impl FactsReport {
@@ -117,6 +126,7 @@ impl PolicyReport {
         let (says, by) = match bound.judge(facts, text) {
             Judgement::Pass => ("pass", None),
             Judgement::Allow(rule) => ("allow", Some(rule.rule.to_string())),
+            Judgement::Hold { rule, .. } => ("hold", Some(rule.rule.to_string())),
             Judgement::Deny { rule, .. } => ("deny", Some(rule.rule.to_string())),
         };
         let rules = bound.policy.rules.iter().enumerate();
@@ -159,10 +169,7 @@ impl RuleReport {
         }
         Self {
             rule: rule.id.to_string(),
-            action: match rule.side {
-                Side::Allow => "allow",
-                Side::Deny => "deny",
-            },
+            action: rule.action.word(),
             matched: conditions.iter().all(|condition| condition.holds),
             conditions,
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::target::PolicyName;
+use crate::model::units;
 
 /// A fault and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,12 @@ pub enum Fault {
     NeverMatches { reason: &'static str },
     #[error("rule `{by}` denies everything that this rule would allow")]
     Shadowed { by: Arc<str> },
+    #[error("`{text}` is nobody who could decide")]
+    NoReviewer { text: String },
+    #[error("a quorum of {quorum} cannot be reached")]
+    NoQuorum { quorum: u16 },
+    #[error("`{key} = \"{text}\"` is not a duration of at most {most_s} s")]
+    BadDuration { key: &'static str, text: String, most_s: u64 },
     #[error("there are too many rules: {count}")]
     TooManyRules { count: usize },
 }
@@ -89,6 +96,13 @@ impl Fault {
             Self::BadPattern { .. } => None,
             Self::NeverMatches { .. } => Some("remove it, or mend its conditions".to_owned()),
             Self::Shadowed { .. } => Some("deny beats allow: narrow one of the two".to_owned()),
+            Self::NoReviewer { .. } => {
+                Some("write \"user:NAME\" for a local user or \"group:NAME\"".to_owned())
+            }
+            Self::NoQuorum { .. } => {
+                Some("use 1, or name as many reviewers as are needed".to_owned())
+            }
+            Self::BadDuration { .. } => Some(units::DURATION_HINT.to_owned()),
             Self::TooManyRules { .. } => Some("split the policy".to_owned()),
         }
     }

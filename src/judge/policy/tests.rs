@@ -1,6 +1,7 @@
 //! What policies decide, refuse to mean, and tell.
 
 mod functions;
+mod holding;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -445,13 +446,9 @@ fn an_allowance_that_a_denial_covers_is_named() {
 fn what_later_versions_will_know_is_refused_by_its_name() {
     let later = "not available in this version";
     for (toml, expected) in [
-        ("default = \"hold\"", later),
-        ("unknown = \"hold\"", later),
         ("unknown = \"allow\"", "by a rule that names them"),
         ("[[mask]]\ncolumns = [\"a\"]", later),
         ("options.derived = \"strict\"", later),
-        ("[[rule]]\nid = \"r\"\naction = \"hold\"", later),
-        ("[[rule]]\nid = \"r\"\naction = { hold = { quorum = 1, reviewers = [\"a\"] } }", later),
         ("[[rule]]\nid = \"r\"\naction = { mask = \"x\" }", later),
         ("[[rule]]\nid = \"r\"\naction = \"deny\"\ncel = \"true\"", later),
         ("[[rule]]\nid = \"r\"\naction = \"deny\"\nwhen = { time.outside = \"x\" }", later),

@@ -47,6 +47,8 @@ impl Activity {
     // Entity Management
     pub const ENTITY_UPDATE: Self = Self::numbered(3);
     // API Activity
+    pub const API_CREATE: Self = Self::numbered(1);
+    pub const API_UPDATE: Self = Self::numbered(3);
     pub const API_DELETE: Self = Self::numbered(4);
     // Event Log Activity
     pub const START: Self = Self::numbered(6);
@@ -264,6 +266,8 @@ pub struct Own<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub totals: Option<&'a Totals>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub claims: BTreeMap<&'a str, String>,
@@ -280,6 +284,7 @@ impl Default for Own<'_> {
             observed: None,
             tag: None,
             scope: None,
+            approval: None,
             totals: None,
             claims: BTreeMap::new(),
         }

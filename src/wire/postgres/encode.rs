@@ -43,6 +43,17 @@ pub fn error(
     (out.len() - start) as u64
 }
 
+pub fn notice(out: &mut Vec<u8>, message: &str) {
+    frame(out, b'N', |out| {
+        for (kind, value) in [(b'S', "NOTICE"), (b'V', "NOTICE"), (b'C', "00000"), (b'M', message)]
+        {
+            out.push(kind);
+            string(out, value.as_bytes());
+        }
+        out.push(0);
+    });
+}
+
 pub fn ready(out: &mut Vec<u8>, status: Status) {
     frame(out, b'Z', |out| out.push(status.letter()));
 }

@@ -138,6 +138,20 @@ impl Machine {
         }
     }
 
+    #[must_use]
+    pub fn in_transaction(&self) -> bool {
+        match &self.phase {
+            Phase::Relaying(relay) => relay.in_transaction(),
+            Phase::Greeting(_) | Phase::Errand(_) | Phase::LoggingIn(_) | Phase::Over => false,
+        }
+    }
+
+    pub fn notice(&self, message: &str, said: &mut Said) {
+        if let Phase::Relaying(relay) = &self.phase {
+            relay.notice(message, said);
+        }
+    }
+
     pub fn report(&mut self) -> Option<Report> {
         if let Some(report) = self.report.take() {
             return Some(report);

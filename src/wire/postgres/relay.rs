@@ -245,6 +245,18 @@ impl Relay {
         }
     }
 
+    /// Also where commands are on their way that may have opened one.
+    pub fn in_transaction(&self) -> bool {
+        self.status != Status::Idle || self.pending.may_copy()
+    }
+
+    pub fn notice(&self, message: &str, said: &mut Said) {
+        // Inside a message that the bot has in part, it would be taken for its rest.
+        if !matches!(self.target_rest, Rest::Relay(_)) && !self.over {
+            encode::notice(&mut said.downstream, message);
+        }
+    }
+
     pub fn idle(&self) -> bool {
         self.is_ready
             && !self.is_busy()

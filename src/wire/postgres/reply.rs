@@ -29,6 +29,7 @@ impl Words {
             RefusalKind::Policy => "42501",
             RefusalKind::TooLarge => "54000",
             RefusalKind::Unsupported => "0A000",
+            RefusalKind::Cancelled => "57014",
         };
         Self { code, message: refusal.message.clone(), hint: refusal.hint.clone() }
     }

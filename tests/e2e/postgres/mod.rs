@@ -4,6 +4,7 @@ mod cancelling;
 mod clients;
 mod cutting;
 mod disk;
+mod holding;
 mod hostile;
 mod observing;
 mod opening;

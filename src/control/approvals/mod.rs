@@ -1,0 +1,355 @@
+//! Requests for approval: files them, lets humans decide, and tells the sessions that wait. Knows
+//! who may decide; not how a session waits.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::control::api::{ApprovalLine, ApprovalState, DecideRequest, VoteLine};
+use crate::limits::{APPROVALS_PENDING_MAX, APPROVALS_PER_ACCOUNT_MAX};
+use crate::model::approval::{ApprovalId, Decision, Group, HoldRequest, Reviewer};
+use crate::model::event::{AuditEvent, What};
+use crate::model::identity::ClaimValue;
+use crate::observe::sink::EventQueue;
+
+mod store;
+
+use store::Store;
+pub use store::StoreError;
+
+/// A session that waits: its place, by which it leaves, and how it is told. The call tells whether
+/// it could be told.
+pub struct Waiter {
+    pub place: u128,
+    pub tell: Box<dyn Fn(ApprovalId, Decision) -> bool + Send>,
+}
+
+/// A human at the admin socket, as the kernel tells.
+#[derive(Clone, Debug)]
+pub struct Human {
+    pub uid: u32,
+    pub name: String,
+    /// The gateway's own user, or root.
+    pub operates: bool,
+}
+
+/// Why a decision does not count.
+#[derive(Debug, thiserror::Error)]
+pub enum Undecided {
+    #[error("there is no request {id}")]
+    Unknown { id: String },
+    #[error("the request is {}", state.word())]
+    Settled { state: ApprovalState },
+    #[error("{name} is not among its reviewers")]
+    NotAReviewer { name: String },
+    #[error("{name} stands behind the request: somebody else has to decide")]
+    OwnRequest { name: String },
+    #[error("{name} has approved it already")]
+    Voted { name: String },
+    #[error("the hash does not match: the request is another one than was looked at")]
+    OtherHash,
+    #[error("a rejection needs a reason: the bot is told")]
+    NoReason,
+    #[error("the decision cannot be stored")]
+    Store(#[from] StoreError),
+}
+
+pub struct Approvals {
+    inner: Mutex<Inner>,
+    events: EventQueue,
+}
+
+struct Inner {
+    store: Store,
+    groups: Vec<Group>,
+    waiting: HashMap<String, Vec<Waiter>>,
+}
+
+impl Approvals {
+    /// Opens the store. Requests of an earlier process stand, and nobody waits for them.
+    pub fn open(path: &Path, events: EventQueue) -> Result<Self, StoreError> {
+        let store = Store::open(path)?;
+        let inner = Inner { store, groups: Vec::new(), waiting: HashMap::new() };
+        Ok(Self { inner: Mutex::new(inner), events })
+    }
+
+    pub fn set_groups(&self, groups: Vec<Group>) {
+        self.lock().groups = groups;
+    }
+
+    /// A command waits. It runs at once where an equal one has been approved and was not run yet.
+    pub fn file(&self, request: &HoldRequest, waiter: Waiter) {
+        let inner = &mut *self.lock();
+        if let Err(error) = inner.file(request, waiter) {
+            tracing::error!(%error, "a request for approval cannot be stored");
+        }
+    }
+
+    /// A session waits no more. With `withdraw` nobody is asked on its behalf any longer.
+    pub fn leave(&self, id: ApprovalId, place: u128, withdraw: bool) {
+        let inner = &mut *self.lock();
+        if let Err(error) = inner.leave(id, place, withdraw) {
+            tracing::error!(%error, "a request for approval cannot be withdrawn");
+        }
+    }
+
+    /// What time alone brings about.
+    pub fn tick(&self) {
+        let inner = &mut *self.lock();
+        match inner.store.expire(now_ms()) {
+            Ok(expired) => {
+                for line in expired {
+                    let reason = "nobody decided in time";
+                    inner.tell_all(&line.id, &Decision::Unavailable { reason });
+                }
+            }
+            Err(error) => tracing::error!(%error, "requests for approval cannot be read"),
+        }
+    }
+
+    pub fn list(&self) -> Result<Vec<ApprovalLine>, StoreError> {
+        self.lock().store.list()
+    }
+
+    /// A human's word. The line as it stands afterwards.
+    pub fn decide(&self, asked: &DecideRequest, human: &Human) -> Result<ApprovalLine, Undecided> {
+        let line = self.lock().decide(asked, human)?;
+        let decision = match (asked.approve, line.state) {
+            (false, _) => "rejected",
+            (true, ApprovalState::Pending) => "seconded",
+            (true, _) => "approved",
+        };
+        let what = What::ApprovalDecided {
+            id: ApprovalId::parse(&line.id).unwrap_or(ApprovalId(uuid::Uuid::nil())),
+            decision,
+            by: human.name.clone(),
+            reason: asked.reason.clone(),
+        };
+        // The queue counts what it cannot take.
+        let _taken = self.events.offer(AuditEvent::of_gateway(now_ms() * 1_000_000, what));
+        Ok(line)
+    }
+
+    /// Whether this user may ask for more than what waits.
+    pub fn is_reviewer(&self, human: &Human) -> bool {
+        let inner = self.lock();
+        inner.groups.iter().any(|group| group.users.iter().any(|user| is(user, human)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn file(&mut self, request: &HoldRequest, waiter: Waiter) -> Result<(), StoreError> {
+        let filed = self.place(request);
+        let decision = match &filed {
+            Ok(decision) => decision.clone(),
+            Err(_) => Decision::Unavailable { reason: "it cannot be asked for now" },
+        };
+        let number = match decision {
+            Decision::Filed { number } => number,
+            other @ (Decision::Approved { .. }
+            | Decision::Rejected { .. }
+            | Decision::Unavailable { .. }) => {
+                (waiter.tell)(request.id, other);
+                return filed.map(|_| ());
+            }
+        };
+        let Some(mut line) = self.store.get(number)? else { return Ok(()) };
+        match line.state {
+            ApprovalState::Approved => {
+                line.state = ApprovalState::Used;
+                // Once: whoever comes second files anew.
+                if self.store.change(&line, ApprovalState::Approved)? {
+                    let by = approvers(&line);
+                    (waiter.tell)(request.id, Decision::Approved { number, by });
+                }
+            }
+            ApprovalState::Rejected => {
+                let by = line.votes.last().map(|vote| vote.by.clone()).unwrap_or_default();
+                let reason = line.reason.unwrap_or_default();
+                (waiter.tell)(request.id, Decision::Rejected { by, reason });
+            }
+            ApprovalState::Pending => {
+                (waiter.tell)(request.id, Decision::Filed { number });
+                self.waiting.entry(line.id).or_default().push(waiter);
+            }
+            ApprovalState::Used | ApprovalState::Expired | ApprovalState::Cancelled => {}
+        }
+        Ok(())
+    }
+
+    /// Finds the request that this one equals and that still means something, or makes it one.
+    fn place(&mut self, request: &HoldRequest) -> Result<Decision, StoreError> {
+        let now = now_ms();
+        self.store.expire(now)?;
+        if let Some(line) = self.store.newest(&request.digest)? {
+            let stands = match line.state {
+                ApprovalState::Pending | ApprovalState::Approved => true,
+                // An answer was given: to ask again would be to ask until it is another one.
+                ApprovalState::Rejected => line.expires_unix_ms > now,
+                ApprovalState::Used | ApprovalState::Expired | ApprovalState::Cancelled => false,
+            };
+            if let (true, Some(number)) = (stands, ApprovalId::parse(&line.id)) {
+                return Ok(Decision::Filed { number });
+            }
+        }
+        let (of_account, in_all) = self.store.pending(&request.principal.account)?;
+        if of_account >= APPROVALS_PER_ACCOUNT_MAX || in_all >= APPROVALS_PENDING_MAX {
+            return Ok(Decision::Unavailable { reason: "too many of its kind wait already" });
+        }
+        self.store.insert(request, now)?;
+        Ok(Decision::Filed { number: request.id })
+    }
+
+    fn leave(&mut self, id: ApprovalId, place: u128, withdraw: bool) -> Result<(), StoreError> {
+        let key = id.to_string();
+        if let Some(waiters) = self.waiting.get_mut(&key) {
+            waiters.retain(|waiter| waiter.place != place);
+            if waiters.is_empty() {
+                self.waiting.remove(&key);
+            }
+        }
+        if withdraw
+            && !self.waiting.contains_key(&key)
+            && let Some(mut line) = self.store.get(id)?
+            && line.state == ApprovalState::Pending
+        {
+            line.state = ApprovalState::Cancelled;
+            self.store.change(&line, ApprovalState::Pending)?;
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, asked: &DecideRequest, human: &Human) -> Result<ApprovalLine, Undecided> {
+        let unknown = || Undecided::Unknown { id: asked.id.clone() };
+        self.store.expire(now_ms())?;
+        let id = ApprovalId::parse(&asked.id).ok_or_else(unknown)?;
+        let mut line = self.store.get(id)?.ok_or_else(unknown)?;
+        if line.state != ApprovalState::Pending {
+            return Err(Undecided::Settled { state: line.state });
+        }
+        self.admit(&line, human)?;
+        if !asked.hash.as_deref().is_none_or(|hash| !hash.is_empty() && line.hash.starts_with(hash))
+        {
+            return Err(Undecided::OtherHash);
+        }
+        if line.votes.iter().any(|vote| vote.uid == human.uid) && asked.approve {
+            return Err(Undecided::Voted { name: human.name.clone() });
+        }
+        let reason = asked.reason.clone().filter(|reason| !reason.trim().is_empty());
+        if !asked.approve && reason.is_none() {
+            return Err(Undecided::NoReason);
+        }
+        line.votes.push(VoteLine {
+            by: human.name.clone(),
+            uid: human.uid,
+            approve: asked.approve,
+            unix_ms: now_ms(),
+        });
+        let approvals = line.votes.iter().filter(|vote| vote.approve).count();
+        if !asked.approve {
+            line.state = ApprovalState::Rejected;
+            line.reason.clone_from(&reason);
+        } else if approvals >= usize::from(line.quorum) {
+            line.state = ApprovalState::Approved;
+        }
+        if line.state != ApprovalState::Pending {
+            line.expires_unix_ms = now_ms() + line.stands_ms;
+        }
+        if !self.store.change(&line, ApprovalState::Pending)? {
+            return Err(Undecided::Settled { state: line.state });
+        }
+        self.announce(&mut line, &human.name)?;
+        Ok(line)
+    }
+
+    /// Who may decide: a reviewer, or the operator where none is named; never whoever the bot works
+    /// for, root neither.
+    fn admit(&self, line: &ApprovalLine, human: &Human) -> Result<(), Undecided> {
+        let name = human.name.clone();
+        let named = line.reviewers.iter().any(|reviewer| match reviewer {
+            Reviewer::User(user) => is(user, human),
+            Reviewer::Group(group) => self
+                .groups
+                .iter()
+                .filter(|one| *one.name == **group)
+                .any(|one| one.users.iter().any(|user| is(user, human))),
+        });
+        let entitled = named || (line.reviewers.is_empty() && human.operates);
+        if !entitled {
+            return Err(Undecided::NotAReviewer { name });
+        }
+        let own = line.claims.iter().filter(|(claim, _)| BEHIND.contains(&&***claim));
+        let own = own.into_iter().any(|(_, value)| match value {
+            ClaimValue::Text(text) => text.eq_ignore_ascii_case(&name),
+            ClaimValue::List(list) => list.iter().any(|one| one.eq_ignore_ascii_case(&name)),
+        });
+        if own { Err(Undecided::OwnRequest { name }) } else { Ok(()) }
+    }
+
+    /// Tells those who wait. One of them has the approval.
+    fn announce(&mut self, line: &mut ApprovalLine, by: &str) -> Result<(), StoreError> {
+        let Some(id) = ApprovalId::parse(&line.id) else { return Ok(()) };
+        match line.state {
+            ApprovalState::Rejected => {
+                let reason = line.reason.clone().unwrap_or_default();
+                let decision = Decision::Rejected { by: by.to_owned(), reason };
+                self.tell_all(&line.id, &decision);
+            }
+            ApprovalState::Approved => {
+                for waiter in self.waiting.remove(&line.id).unwrap_or_default() {
+                    let decision = if line.state == ApprovalState::Approved {
+                        line.state = ApprovalState::Used;
+                        self.store.change(line, ApprovalState::Approved)?;
+                        Decision::Approved { number: id, by: approvers(line) }
+                    } else {
+                        Decision::Unavailable { reason: "another session has used the approval" }
+                    };
+                    let used = matches!(decision, Decision::Approved { .. });
+                    if !(waiter.tell)(id, decision) && used {
+                        // It never heard of it: the approval is still there.
+                        line.state = ApprovalState::Approved;
+                        self.store.change(line, ApprovalState::Used)?;
+                    }
+                }
+            }
+            ApprovalState::Pending
+            | ApprovalState::Used
+            | ApprovalState::Expired
+            | ApprovalState::Cancelled => {}
+        }
+        Ok(())
+    }
+
+    fn tell_all(&mut self, key: &str, decision: &Decision) {
+        let Some(id) = ApprovalId::parse(key) else { return };
+        for waiter in self.waiting.remove(key).unwrap_or_default() {
+            (waiter.tell)(id, decision.clone());
+        }
+    }
+}
+
+fn is(user: &str, human: &Human) -> bool {
+    user == human.name || user.parse() == Ok(human.uid)
+}
+
+fn approvers(line: &ApprovalLine) -> String {
+    let names: Vec<&str> =
+        line.votes.iter().filter(|vote| vote.approve).map(|vote| vote.by.as_str()).collect();
+    names.join(", ")
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Claims that name the human whose work a bot does.
+const BEHIND: [&str; 4] = ["actor", "triggering_actor", "user_login", "user_email"];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use super::*;
+use crate::model::approval::HoldTerms;
+use crate::model::identity::Principal;
+use crate::model::session::SessionId;
+
+struct Desk {
+    dir: tempfile::TempDir,
+    approvals: Approvals,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let approvals = Approvals::open(&dir.path().join("state.db"), EventQueue::discarding());
+        let desk = Self { dir, approvals: approvals.unwrap() };
+        desk.approvals.set_groups(groups());
+        desk
+    }
+
+    /// As after a restart.
+    fn again(mut self) -> Self {
+        let path = self.dir.path().join("state.db");
+        self.approvals = Approvals::open(&path, EventQueue::discarding()).unwrap();
+        self.approvals.set_groups(groups());
+        self
+    }
+
+    /// Files a request for a session at `place`; what the session hears.
+    fn file(&self, request: &HoldRequest, place: u128) -> Receiver<(ApprovalId, Decision)> {
+        let (sender, heard) = channel();
+        let tell = Box::new(move |id, decision| sender.send((id, decision)).is_ok());
+        self.approvals.file(request, Waiter { place, tell });
+        heard
+    }
+
+    /// The state that the request has then, or why the word does not count.
+    fn decide(&self, id: ApprovalId, human: &Human, approve: bool) -> String {
+        let reason = (!approve).then(|| "no".to_owned());
+        let asked = DecideRequest { id: id.to_string(), approve, hash: None, reason };
+        match self.approvals.decide(&asked, human) {
+            Ok(line) => line.state.word().to_owned(),
+            Err(why) => why.to_string(),
+        }
+    }
+
+    fn state(&self, id: ApprovalId) -> &'static str {
+        let lines = self.approvals.list().unwrap();
+        lines.iter().find(|line| line.id == id.to_string()).map_or("none", |line| line.state.word())
+    }
+}
+
+fn groups() -> Vec<Group> {
+    vec![Group { name: "dba".into(), users: vec!["alice".into(), "bob".into(), "1003".into()] }]
+}
+
+fn human(name: &str, uid: u32) -> Human {
+    Human { uid, name: name.to_owned(), operates: uid == 0 }
+}
+
+/// A request that `digest` tells from others, for two of the group.
+fn request(digest: u8, quorum: u16) -> HoldRequest {
+    let claims = BTreeMap::from([("actor".to_owned(), ClaimValue::Text("Carol".to_owned()))]);
+    HoldRequest {
+        id: ApprovalId(uuid::Uuid::now_v7()),
+        digest: [digest; 32],
+        session: SessionId(uuid::Uuid::now_v7()),
+        exchange: 1,
+        principal: Arc::new(Principal {
+            account: "ci".into(),
+            issuer: "github".into(),
+            subject: "repo:acme/shop".into(),
+            token_id: None,
+            expires_unix_s: 0,
+            claims: Arc::new(claims),
+        }),
+        target: "shop".into(),
+        database: "shop".into(),
+        peer: "127.0.0.1:5000".parse().unwrap(),
+        text: b"UPDATE t SET a = 1 WHERE b = 2".as_slice().into(),
+        parameters: Vec::new(),
+        effects: vec!["update"],
+        rule: "p/updates".to_owned(),
+        in_transaction: false,
+        terms: Arc::new(HoldTerms {
+            reviewers: vec![Reviewer::Group("dba".to_owned()), Reviewer::User("carol".to_owned())]
+                .into(),
+            quorum,
+            stands_ms: 600_000,
+            wait_ms: 55_000,
+        }),
+        unix_ns: 1_700_000_000_000_000_000,
+    }
+}
+
+fn filed(id: ApprovalId) -> (ApprovalId, Decision) {
+    (id, Decision::Filed { number: id })
+}
+
+#[test]
+fn an_approval_lets_the_waiting_session_go_on_and_is_used_up() {
+    let desk = Desk::new();
+    let request = request(1, 1);
+    let heard = desk.file(&request, 1);
+    assert_eq!(heard.recv().unwrap(), filed(request.id));
+    assert_eq!(desk.decide(request.id, &human("alice", 1001), true), "used");
+    let approved = Decision::Approved { number: request.id, by: "alice".to_owned() };
+    assert_eq!(heard.recv().unwrap().1, approved);
+    let refused = desk.decide(request.id, &human("bob", 1002), true);
+    assert_eq!(refused, "the request is used");
+}
+
+#[test]
+fn a_quorum_is_of_distinct_humans() {
+    let desk = Desk::new();
+    let request = request(1, 2);
+    let heard = desk.file(&request, 1);
+    let alice = human("alice", 1001);
+    assert_eq!(desk.decide(request.id, &alice, true), "pending");
+    assert_eq!(desk.decide(request.id, &alice, true), "alice has approved it already");
+    assert_eq!(desk.decide(request.id, &human("dora", 1003), true), "used");
+    let told = heard.iter().take(2).last().unwrap();
+    assert_eq!(told.1, Decision::Approved { number: request.id, by: "alice, dora".to_owned() });
+}
+
+#[test]
+fn only_reviewers_decide_and_nobody_on_work_of_their_own() {
+    let desk = Desk::new();
+    let request = request(1, 1);
+    let _heard = desk.file(&request, 1);
+    let refused = |human: Human| desk.decide(request.id, &human, true);
+    assert_eq!(refused(human("eve", 1009)), "eve is not among its reviewers");
+    assert_eq!(refused(human("root", 0)), "root is not among its reviewers");
+    assert!(refused(human("carol", 1004)).starts_with("carol stands behind the request"));
+    assert_eq!(desk.state(request.id), "pending");
+}
+
+#[test]
+fn one_rejection_is_enough_and_sticks() {
+    let desk = Desk::new();
+    let first = request(1, 2);
+    let heard = desk.file(&first, 1);
+    assert_eq!(desk.decide(first.id, &human("bob", 1002), false), "rejected");
+    let rejected = Decision::Rejected { by: "bob".to_owned(), reason: "no".to_owned() };
+    assert_eq!(heard.iter().take(2).last().unwrap().1, rejected);
+    assert_eq!(desk.file(&request(1, 2), 2).recv().unwrap().1, rejected);
+    let other = request(2, 2);
+    assert_eq!(desk.file(&other, 3).recv().unwrap(), filed(other.id));
+}
+
+#[test]
+fn what_was_approved_meanwhile_runs_once_when_it_comes_again() {
+    let desk = Desk::new();
+    let first = request(1, 1);
+    let heard = desk.file(&first, 1);
+    drop(heard.recv());
+    desk.approvals.leave(first.id, 1, false);
+    assert_eq!(desk.decide(first.id, &human("alice", 1001), true), "approved");
+    let desk = desk.again();
+    let second = request(1, 1);
+    let heard = desk.file(&second, 2);
+    let approved = Decision::Approved { number: first.id, by: "alice".to_owned() };
+    assert_eq!(heard.recv().unwrap(), (second.id, approved));
+    let third = request(1, 1);
+    assert_eq!(desk.file(&third, 3).recv().unwrap(), filed(third.id), "once");
+}
+
+#[test]
+fn requests_survive_a_restart_and_equal_ones_share_a_number() {
+    let desk = Desk::new();
+    let first = request(1, 1);
+    drop(desk.file(&first, 1));
+    let desk = desk.again();
+    let second = request(1, 1);
+    let heard = desk.file(&second, 2);
+    assert_eq!(heard.recv().unwrap(), (second.id, Decision::Filed { number: first.id }));
+    assert_eq!(desk.decide(first.id, &human("alice", 1001), true), "used");
+    let approved = Decision::Approved { number: first.id, by: "alice".to_owned() };
+    assert_eq!(heard.recv().unwrap().1, approved);
+}
+
+#[test]
+fn what_a_bot_took_back_cannot_be_approved() {
+    let desk = Desk::new();
+    let request = request(1, 1);
+    let _heard = desk.file(&request, 1);
+    desk.approvals.leave(request.id, 1, true);
+    assert_eq!(desk.decide(request.id, &human("alice", 1001), true), "the request is cancelled");
+}
+
+#[test]
+fn one_bot_cannot_fill_the_desk() {
+    let desk = Desk::new();
+    let answers: Vec<_> =
+        (1..=6).map(|n| desk.file(&request(n, 1), n.into()).recv().unwrap().1).collect();
+    assert!(matches!(answers[4], Decision::Filed { .. }));
+    assert!(matches!(answers[5], Decision::Unavailable { .. }));
+}
+
+#[test]
+fn a_decision_on_another_request_than_was_looked_at_does_not_count() {
+    let desk = Desk::new();
+    let request = request(0xab, 1);
+    let _heard = desk.file(&request, 1);
+    let decide = |hash: &str| {
+        let hash = Some(hash.to_owned());
+        let asked = DecideRequest { id: request.id.to_string(), approve: true, hash, reason: None };
+        desk.approvals.decide(&asked, &human("alice", 1001))
+    };
+    assert!(matches!(decide("cdcd").unwrap_err(), Undecided::OtherHash));
+    assert!(matches!(decide("").unwrap_err(), Undecided::OtherHash));
+    assert_eq!(decide("abab").unwrap().state, ApprovalState::Used);
+}
+
+#[test]
+fn the_store_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    let mode = std::fs::metadata(desk.dir.path().join("state.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}

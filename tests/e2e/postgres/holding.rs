@@ -1,0 +1,198 @@
+//! Commands that wait for a human: bots at real servers, and the human at the command line.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::postgres::{Role, Version};
+use crate::support::process::eventually;
+use crate::support::raw::{self, Raw, bind, error_field, execute, parse, query, sync, transcript};
+use crate::world::{self, Passage};
+
+const RULES: &str = r#"
+[[policy.baseline.rule]]
+id     = "prices-need-a-human"
+when   = { effects.any = ["update"], objects.write.any = "*.products" }
+action = { hold = { wait = "20s", for = "5m" } }
+
+[[policy.baseline.rule]]
+id     = "stock-needs-a-ticket"
+when   = { effects.any = ["insert"], objects.write.any = "*.products" }
+action = { hold = { mode = "ticket", for = "5m" } }
+"#;
+
+fn own_passage() -> Passage {
+    world::altered_passage(&[], |config| config + RULES)
+}
+
+/// A gateway whose policy holds what changes products.
+fn passage() -> &'static Passage {
+    static PASSAGE: OnceLock<Passage> = OnceLock::new();
+    PASSAGE.get_or_init(own_passage)
+}
+
+/// The request whose statement holds `marker`, once there is one.
+fn request(passage: &Passage, marker: &str) -> Value {
+    let mut found = Value::Null;
+    eventually(&format!("a request for {marker}"), Duration::from_secs(10), || {
+        let answer = passage.gateway.json(&["approvals", "ls", "--all"]);
+        let requests = answer[0]["requests"].as_array().unwrap().clone();
+        let ours = |request: &Value| request["text"].as_str().unwrap().contains(marker);
+        found = requests.into_iter().find(ours).unwrap_or_default();
+        !found.is_null()
+    });
+    found
+}
+
+fn id(request: &Value) -> &str {
+    request["id"].as_str().unwrap()
+}
+
+fn approve(passage: &Passage, request: &Value) {
+    let hash = &request["hash"].as_str().unwrap()[..12];
+    let done = passage.gateway.command(&["approvals", "approve", id(request), "--hash", hash]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn update(price: &str) -> String {
+    format!("UPDATE products SET price = {price} WHERE id = 1")
+}
+
+fn price(version: Version, database: &str) -> String {
+    let price = "SELECT price FROM products WHERE id = 1";
+    world::postgres(version).superuser(database, price).trim().to_owned()
+}
+
+/// What came until the server was ready, without our notices.
+fn answer(raw: &mut Raw) -> String {
+    let mut answers = raw.until_ready();
+    answers.retain(|message| message.tag != b'N');
+    transcript(&answers)
+}
+
+#[test]
+fn an_approved_statement_runs_and_leaves_its_trace() {
+    for version in [Version::V15, Version::V18] {
+        let database = world::database(version, "held_approved");
+        let mut raw = Raw::login(&passage().endpoint(version, Role::App, &database));
+        raw.send(&query(&update(&format!("71.{version:?}").replace('V', ""))));
+        let notice = raw.read().unwrap();
+        assert_eq!(notice.tag, b'N');
+        let asked = request(passage(), &format!("71.{version:?}").replace('V', ""));
+        assert!(error_field(&notice, b'M').unwrap().contains(id(&asked)));
+        assert_eq!(asked["state"], "pending");
+        assert_eq!(asked["rule"], "baseline/prices-need-a-human");
+        assert_ne!(price(version, &database), "71.15");
+        approve(passage(), &asked);
+        assert_eq!(answer(&mut raw), "C(UPDATE 1) Z(I)");
+        assert!(price(version, &database).starts_with("71."));
+        assert_eq!(request(passage(), asked["text"].as_str().unwrap())["state"], "used");
+        assert_eq!(raw.query("SELECT 1"), "T D C(SELECT 1) Z(I)");
+        let told = format!("{} approved by ", id(&asked));
+        eventually("the record names the approval", Duration::from_secs(10), || {
+            let exchanges = passage().gateway.json(&["tail"]);
+            exchanges.iter().any(|line| line.to_string().contains(&told))
+        });
+    }
+}
+
+#[test]
+fn a_rejected_statement_fails_with_the_reason() {
+    let database = world::database(Version::V15, "held_rejected");
+    let mut raw = Raw::login(&passage().endpoint(Version::V15, Role::App, &database));
+    raw.send(&[query(&update("72.01")), query("SELECT 1")].concat());
+    let asked = request(passage(), "72.01");
+    let done =
+        passage().gateway.command(&["approvals", "reject", id(&asked), "-m", "not on a Friday"]);
+    assert!(done.status.success());
+    let answers = raw.until_ready();
+    let error = answers.iter().find(|message| message.tag == b'E').unwrap();
+    assert_eq!(error_field(error, b'C').as_deref(), Some("42501"));
+    assert!(error_field(error, b'M').unwrap().contains("not on a Friday"));
+    assert_eq!(answer(&mut raw), "T D C(SELECT 1) Z(I)", "what stood behind it runs");
+    assert_ne!(price(Version::V15, &database), "72.01");
+}
+
+#[test]
+fn parameters_are_shown_and_bound() {
+    let database = world::database(Version::V15, "held_parameters");
+    let mut raw = Raw::login(&passage().endpoint(Version::V15, Role::App, &database));
+    let text = "UPDATE products SET price = $1 WHERE id = $2 /* bound */";
+    let batch = |price: &str| {
+        [parse("", text), bind("", "", &[price, "1"]), execute("", 0), sync()].concat()
+    };
+    raw.send(&batch("73.50"));
+    let asked = request(passage(), "/* bound */");
+    assert!(asked["parameters"].to_string().contains("73.50"));
+    let shown = passage().gateway.stdout(&["approvals", "show", id(&asked)]);
+    assert!(shown.contains("$1 = '73.50'") && shown.contains("/* bound */"), "{shown}");
+    approve(passage(), &asked);
+    assert_eq!(answer(&mut raw), "1 2 C(UPDATE 1) Z(I)");
+    assert_eq!(price(Version::V15, &database), "73.50");
+}
+
+#[test]
+fn a_cancelled_or_abandoned_statement_cannot_be_approved() {
+    let database = world::database(Version::V15, "held_cancelled");
+    let endpoint = passage().endpoint(Version::V15, Role::App, &database);
+    let mut bot = Raw::tls(endpoint.port, &endpoint.ca);
+    let greeting = bot.authenticate(&endpoint);
+    let key = greeting.iter().find(|message| message.tag == b'K').unwrap().body.clone();
+    bot.send(&query(&update("74.01")));
+    let asked = request(passage(), "74.01");
+    let pid = u32::from_be_bytes(key[..4].try_into().unwrap());
+    let mut cancel = Raw::tls(endpoint.port, &endpoint.ca);
+    cancel.send(&raw::cancel_request(pid, &key[4..]));
+    assert_eq!(answer(&mut bot), "E(57014) Z(I)");
+    let refused = passage().gateway.command(&["approvals", "approve", id(&asked)]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("cancelled"));
+
+    bot.send(&query(&update("74.02")));
+    request(passage(), "74.02");
+    drop(bot);
+    eventually("the request is taken back", Duration::from_secs(10), || {
+        request(passage(), "74.02")["state"] == "cancelled"
+    });
+}
+
+#[test]
+fn a_ticket_is_good_for_one_run_also_after_a_restart() {
+    let database = world::database(Version::V15, "held_ticket");
+    // Were it started meanwhile, it could take a port of ours.
+    passage();
+    let mut own = own_passage();
+    let endpoint = own.endpoint(Version::V15, Role::App, &database);
+    let insert = "INSERT INTO products (sku, name, price) VALUES ('T-1', 'ticket', 1)";
+    let mut raw = Raw::login(&endpoint);
+    assert_eq!(raw.query(insert), "E(42501) Z(I)");
+    let asked = request(&own, "'T-1'");
+    own.gateway.kill();
+    own.gateway.restart();
+    approve(&own, &asked);
+    let mut raw = Raw::login(&endpoint);
+    assert_eq!(
+        raw.query("INSERT INTO products (sku, name, price) VALUES ('T-1', 'ticket', 2)"),
+        "E(42501) Z(I)"
+    );
+    assert_eq!(raw.query("SET search_path = public"), "C(SET) Z(I)");
+    assert_eq!(raw.query(insert), "E(42501) Z(I)", "other settings, another statement");
+    let mut raw = Raw::login(&endpoint);
+    assert_eq!(raw.query(insert), "C(INSERT 0 1) Z(I)");
+    assert_eq!(raw.query(insert), "E(42501) Z(I)", "once");
+}
+
+#[test]
+fn a_statement_that_waits_in_a_transaction_fails_it_when_it_is_refused() {
+    let database = world::database(Version::V15, "held_transaction");
+    let mut raw = Raw::login(&passage().endpoint(Version::V15, Role::App, &database));
+    assert_eq!(raw.query("BEGIN"), "C(BEGIN) Z(T)");
+    assert_eq!(raw.query("INSERT INTO orders (customer_id) VALUES (7)"), "C(INSERT 0 1) Z(T)");
+    raw.send(&query(&update("75.01")));
+    let asked = request(passage(), "75.01");
+    assert_eq!(asked["in_transaction"], true);
+    passage().gateway.command(&["approvals", "reject", id(&asked), "-m", "no"]);
+    assert_eq!(answer(&mut raw), "E(42501) Z(E)");
+    assert_eq!(raw.query("COMMIT"), "C(ROLLBACK) Z(I)");
+}
