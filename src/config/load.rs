@@ -82,7 +82,7 @@ pub fn vault_of(path: &Path) -> Result<Vault, Vec<Diagnostic>> {
     vault.ok_or(problems)
 }
 
-fn parse<'a>(source: &'a Source, notes: &Notes) -> Spanned<DeTable<'a>> {
+pub(super) fn parse<'a>(source: &'a Source, notes: &Notes) -> Spanned<DeTable<'a>> {
     let (table, errors) = DeTable::parse_recoverable(&source.text);
     for error in errors {
         notes.problem(Diagnostic {
@@ -144,7 +144,7 @@ fn read(roots: Vec<Section<'_>>, sources: &[Source]) -> Option<Config> {
 
     let version = version(sources);
     let group_names: Vec<&str> = groups.iter().map(|(group, _)| &*group.name).collect();
-    let policies = policy::compile(policies, &version, &group_names);
+    let policies = policy::compile(policies, &version, Some(&group_names));
 
     Some(Config {
         node: node?,
@@ -278,7 +278,7 @@ fn warn_of_idle(
 }
 
 /// Names one state of all files. The lengths keep bytes from wandering between files unseen.
-fn version(sources: &[Source]) -> String {
+pub(super) fn version(sources: &[Source]) -> String {
     let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     for source in sources {
         digest.update(&(source.text.len() as u64).to_be_bytes());

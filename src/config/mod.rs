@@ -8,6 +8,7 @@ mod policy;
 mod section;
 mod source;
 mod target;
+mod trial;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use crate::observe::log::LogFormat;
 pub use crate::model::units::{DURATION_HINT, UnitError, duration_ms};
 pub use load::{load, load_text, vault_of};
 pub use target::{VAULT_NAME_HINT, is_vault_name};
+pub use trial::{Case, load_cases, load_policies, policies_in};
 
 /// A whole configuration, every name in it resolved.
 #[derive(Debug)]

@@ -32,11 +32,11 @@ pub fn policies<'a>(section: &Section<'a>) -> Vec<(Policy<'a>, Place<'a>)> {
 }
 
 /// Compiles all policies. `None` where a rule does not mean what its author may think: that is
-/// noted at the rule's place.
+/// noted at the rule's place. Without `groups`, reviewers are taken as they stand.
 pub fn compile(
     policies: Vec<(Policy<'_>, Place<'_>)>,
     version: &str,
-    groups: &[&str],
+    groups: Option<&[&str]>,
 ) -> Option<Arc<Library>> {
     let mut places = BTreeMap::new();
     let mut documents = BTreeMap::new();
@@ -59,7 +59,7 @@ pub fn compile(
     let mut known = true;
     for (policy, reviewer) in library.iter().flat_map(|library| library.reviewers()) {
         if let Reviewer::Group(name) = reviewer
-            && !groups.contains(&name.as_str())
+            && groups.is_some_and(|groups| !groups.contains(&name.as_str()))
             && let Some((place, _)) = places.get(policy)
         {
             let hint = "define it: [[group]] with name and users";

@@ -65,7 +65,8 @@ impl Place<'_> {
         format!("{}:{}", self.source.path.display(), self.line())
     }
 
-    fn line(&self) -> usize {
+    /// Counts from 1.
+    pub fn line(&self) -> usize {
         self.source.line(self.span.start)
     }
 
@@ -322,6 +323,10 @@ impl<'a> Field<'a> {
             return Some(integer.to_string());
         }
         self.wrong_kind("text, a whole number, true or false")
+    }
+
+    pub fn is_list(&self) -> bool {
+        self.value.get_ref().is_array()
     }
 
     pub fn is_table(&self) -> bool {

@@ -20,7 +20,7 @@ pub struct Source {
 }
 
 impl Source {
-    fn read(path: &Path) -> io::Result<Self> {
+    pub fn read(path: &Path) -> io::Result<Self> {
         let mut text = String::new();
         File::open(path)?.take(CONFIG_FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
         if text.len() as u64 > CONFIG_FILE_BYTES_MAX {

@@ -29,7 +29,7 @@ use crate::model::target::PolicyName;
 use crate::model::units;
 
 /// All policies of a configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Library {
     pub(super) policies: BTreeMap<PolicyName, Arc<Policy>>,
     version: Arc<str>,
@@ -48,6 +48,15 @@ impl Library {
             policies.insert(name, Arc::new(policy));
         }
         if problems.is_empty() { Ok(Self { policies, version }) } else { Err(problems) }
+    }
+
+    /// These policies, with those of `newer` in place of the ones of the same name and beside the
+    /// others.
+    #[must_use]
+    pub fn replaced_by(&self, newer: &Self) -> Self {
+        let mut policies = self.policies.clone();
+        policies.extend(newer.policies.iter().map(|(name, it)| (Arc::clone(name), Arc::clone(it))));
+        Self { policies, version: Arc::clone(&newer.version) }
     }
 
     /// The configuration that the policies come from.
