@@ -170,6 +170,10 @@ const _: () = assert!(SEGMENT_BYTES_MIN > 2 * BLOCK_RAW_BYTES_MAX as u64);
 pub const CLOCK_STEP_MS: u64 = 100;
 /// How often a follower looks for more.
 pub const FOLLOW_POLL_MS: u64 = 200;
+/// Different statements that the policy tools remember of a recording, and the text of each that
+/// they show: together no more than a workstation can spare.
+pub const PAST_STATEMENTS_MAX: usize = 16 * 1024;
+pub const PAST_TEXT_BYTES_MAX: usize = 4 * 1024;
 /// How far back a match can begin before the run that it ends in. Kept for every open session.
 pub const GREP_OVERLAP_BYTES: usize = 4 * 1024;
 

@@ -29,6 +29,7 @@ pub mod explain;
 pub mod export;
 pub mod grep;
 pub mod play;
+pub mod policy;
 /// What commands over recordings share.
 pub mod screen;
 pub mod tail;
@@ -101,7 +102,9 @@ pub fn main() -> ExitCode {
             return over_recordings(&context, dir, Exit::Failure as u8, |dir, screen, out| {
                 verify::run(&args, dir, screen, out)
             });
-        } // Another command: its call (2 of 3).
+        }
+        Command::Policy(args) => return policy::run(&args, &context),
+        // Another command: its call (2 of 3).
     };
     exit.into()
 }
@@ -286,6 +289,7 @@ enum Command {
     Check(check::Args),
     Demo(demo::Args),
     Explain(explain::Args),
+    Policy(policy::Args),
     Status(status::Args),
     Sessions(sessions::Args),
     Kill(kill::Args),

@@ -1,0 +1,54 @@
+//! `narrows policy`: what a policy would decide, before it is in force. It works on files and
+//! recordings alone; no running gateway is asked, and nothing is sent to a target.
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::cli::Context;
+use crate::config;
+use crate::model::time::NS_PER_MS;
+
+/// What was recorded, ready to be judged again.
+mod past;
+pub mod replay;
+
+/// Try a policy on what was recorded
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  narrows policy replay --policy new.toml --since 7d")]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    Replay(replay::Args),
+}
+
+#[must_use]
+pub fn run(args: &Args, context: &Context) -> ExitCode {
+    match &args.action {
+        Action::Replay(args) => replay::run(args, context),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write a time (2026-11-23T08:00:00Z), a day (2026-11-23, UTC), or a span (7d)")]
+struct NoTime;
+
+/// Nanoseconds since the Unix epoch: of a time, of a day's beginning, or of a span ago.
+fn since(text: &str) -> Result<u64, NoTime> {
+    if let Ok(ago_ms) = config::duration_ms(text) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        return Ok(now.saturating_sub(ago_ms.saturating_mul(NS_PER_MS)));
+    }
+    let spelt = [text.to_owned(), format!("{text}Z"), format!("{text}T00:00:00Z")];
+    let moment = spelt.iter().find_map(|text| text.parse::<jiff::Timestamp>().ok());
+    let moment = moment.ok_or(NoTime)?;
+    u64::try_from(moment.as_nanosecond()).map_err(|_| NoTime)
+}
+
+#[cfg(test)]
+mod tests;
