@@ -238,3 +238,53 @@ fn completions_know_every_command() {
         }
     }
 }
+
+#[test]
+fn cases_that_fail_exit_with_4_and_cases_that_cannot_be_read_with_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, cases) = (dir.path().join("narrows.toml"), dir.path().join("cases.toml"));
+    std::fs::write(&config, CONFIG).unwrap();
+    let test = |text: &str| {
+        std::fs::write(&cases, text).unwrap();
+        let line = format!("policy test {} -c {}", cases.display(), config.display());
+        run(&line, Path::new("/nonexistent"))
+    };
+    let case = "[[case]]\nname = \"x\"\nconnection = \"deploy@db\"\nstatement = \"SELECT 1\"\n";
+    let (code, stdout, stderr) = test(&format!("{case}expect = \"deny\"\n"));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert_eq!(stdout, "1 statement in 1 case: all as expected\n");
+    let (code, stdout, _) = test(&format!("{case}expect = \"allow\"\n"));
+    assert_eq!(code, 4);
+    assert!(stdout.contains("expected: allow\n  came: deny by p/default\n"), "{stdout}");
+    let (code, stdout, stderr) = test(case);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("cases.toml:1: `case.expect` is missing"), "{stderr}");
+}
+
+const CONFIG: &str = r#"
+[node]
+name = "n"
+state_dir = "state"
+[[issuer]]
+name = "ci"
+issuer = "https://ci.example"
+audiences = ["narrows"]
+[[service_account]]
+name = "deploy"
+match = [{ issuer = "ci", claims = { sub = "x" } }]
+[[target]]
+name = "db"
+protocol = "postgres"
+address = "127.0.0.1:5432"
+[[listener]]
+target = "db"
+bind = "127.0.0.1:6432"
+tls = "off"
+[[connection]]
+service_account = "deploy"
+target = "db"
+credential = { username = "app" }
+policies = ["p"]
+[policy.p]
+default = "deny"
+"#;

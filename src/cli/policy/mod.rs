@@ -1,5 +1,5 @@
-//! `narrows policy`: what a policy would decide, before it is in force. It works on files and
-//! recordings alone; no running gateway is asked, and nothing is sent to a target.
+//! `narrows policy`: what a policy would decide, before it is in force. Its commands work on
+//! files and recordings alone; no running gateway is asked, and nothing is sent to a target.
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,11 +11,15 @@ use crate::model::time::NS_PER_MS;
 /// What was recorded, ready to be judged again.
 mod past;
 pub mod replay;
+pub mod test;
 
-/// Try a policy on what was recorded
+/// Test a policy, or try it on what was recorded
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  narrows policy replay --policy new.toml --since 7d")]
+  narrows policy test cases.toml
+  narrows policy replay --policy new.toml --since 7d
+
+Each of them has its own --help.")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -23,12 +27,14 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
+    Test(test::Args),
     Replay(replay::Args),
 }
 
 #[must_use]
 pub fn run(args: &Args, context: &Context) -> ExitCode {
     match &args.action {
+        Action::Test(args) => test::run(args, context).into(),
         Action::Replay(args) => replay::run(args, context),
     }
 }
