@@ -360,6 +360,14 @@ pub const fn alpn(protocol: Protocol) -> &'static [u8] {
     }
 }
 
+/// True for the error code by which a target says that its own grants forbid a command.
+#[must_use]
+pub fn lacks_privilege(protocol: Protocol, code: &str) -> bool {
+    match protocol {
+        Protocol::Postgres => code == postgres::INSUFFICIENT_PRIVILEGE,
+    }
+}
+
 /// The language of a protocol's commands.
 #[must_use]
 pub const fn language(protocol: Protocol) -> Language {

@@ -1,4 +1,4 @@
-//! `narrows policy`: what a policy would decide, before it is in force. Its commands work on
+//! `narrows policy`: what a policy would decide, before it is in force. Its three commands work on
 //! files and recordings alone; no running gateway is asked, and nothing is sent to a target.
 
 use std::process::ExitCode;
@@ -8,18 +8,22 @@ use crate::cli::Context;
 use crate::config;
 use crate::model::time::NS_PER_MS;
 
+/// A draft as it is written.
+mod draft;
+pub mod learn;
 /// What was recorded, ready to be judged again.
 mod past;
 pub mod replay;
 pub mod test;
 
-/// Test a policy, or try it on what was recorded
+/// Test a policy, try it on what was recorded, or draft one from that
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  narrows policy learn --connection ci@db --since 30d > draft.toml
   narrows policy test cases.toml
   narrows policy replay --policy new.toml --since 7d
 
-Each of them has its own --help.")]
+Each of the three has its own --help.")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -29,6 +33,7 @@ pub struct Args {
 enum Action {
     Test(test::Args),
     Replay(replay::Args),
+    Learn(learn::Args),
 }
 
 #[must_use]
@@ -36,6 +41,7 @@ pub fn run(args: &Args, context: &Context) -> ExitCode {
     match &args.action {
         Action::Test(args) => test::run(args, context).into(),
         Action::Replay(args) => replay::run(args, context),
+        Action::Learn(args) => learn::run(args, context),
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Choice<'a> {
 /// One statement that was recorded.
 pub struct Past<'e> {
     pub session: SessionId,
+    /// Missing where the recording does not reach back so far.
+    pub start: Option<&'e SessionStart>,
     pub connection: &'e str,
     pub exchange: &'e Exchange,
     pub unix_ns: u64,
@@ -114,6 +116,7 @@ pub fn visit(
                 });
                 see(Past {
                     session: entry.session,
+                    start,
                     facts: read,
                     connection: &connection,
                     exchange: &exchange,

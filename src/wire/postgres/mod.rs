@@ -36,6 +36,8 @@ mod reply;
 mod scram;
 mod startup;
 
+pub use reply::INSUFFICIENT_PRIVILEGE;
+
 pub struct Machine {
     phase: Phase,
     /// Secret bytes of this session, from which its cancel key and its nonce are made.

@@ -7,6 +7,9 @@ use crate::model::session::Leg;
 use crate::wire::postgres::encode::{self, Severity};
 use crate::wire::{Farewell, Refusal, RefusalKind};
 
+/// The server's own code for what its grants forbid, and ours for what a policy does.
+pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
 /// An error in full. Codes are chosen so that no driver retries by itself (no 40001, no 40P01).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words {
@@ -26,7 +29,7 @@ impl Words {
 
     pub fn refusal(refusal: &Refusal) -> Self {
         let code = match refusal.kind {
-            RefusalKind::Policy => "42501",
+            RefusalKind::Policy => INSUFFICIENT_PRIVILEGE,
             RefusalKind::TooLarge => "54000",
             RefusalKind::Unsupported => "0A000",
             RefusalKind::Cancelled => "57014",
@@ -58,7 +61,7 @@ impl Words {
             Farewell::LoginRefused => Self::new("28P01", "the login is refused")
                 .hint("Use a current token as the password, and the service account as the user."),
             Farewell::DatabaseNotAllowed => {
-                Self::new("42501", "this connection does not open this database")
+                Self::new(INSUFFICIENT_PRIVILEGE, "this connection does not open this database")
             }
             Farewell::TlsRequired => Self::new("28000", "this listener takes TLS only")
                 .hint("Connect with sslmode=require or stricter."),

@@ -9,6 +9,7 @@ mod hostile;
 mod observing;
 mod opening;
 mod operating;
+mod policy;
 mod recording;
 mod refusals;
 mod reloading;
