@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::limits::{BLOCK_RAW_BYTES_MAX, STATEMENT_BYTES_MAX};
+use crate::model::entity::EntitySet;
 use crate::model::facts::{Effects, Facts};
 use crate::model::session::Leg;
 use crate::model::target::Protocol;
@@ -16,6 +17,7 @@ use crate::record::reader::{Blocks, Segment, Step as Place};
 use crate::record::recover::repair;
 use crate::record::run::Runs;
 use crate::record::verify::verify;
+use crate::scan::Detector;
 use crate::wire::{
     Asked, Farewell, Machine, Purpose, Refusal, RefusalKind, Said, Setting, Step, TlsFacts,
     UpstreamLogin,
@@ -202,6 +204,30 @@ pub fn config(input: &[u8]) {
             assert!(!problem.message.is_empty(), "a problem without words");
         }
     }
+}
+
+/// Any bytes, searched with vectors and without: both find the same, in order, and nothing of it
+/// overlaps. What is behind a NUL at the end changes nothing before it.
+pub fn scan_diff(input: &[u8]) {
+    let (fast, slow) = (Detector::new(EntitySet::ALL), Detector::scalar(EntitySet::ALL));
+    let (mut by_vectors, mut by_bytes) = (Vec::new(), Vec::new());
+    fast.scan(input, &mut by_vectors);
+    slow.scan(input, &mut by_bytes);
+    assert!(by_vectors == by_bytes, "{by_vectors:?} with vectors, {by_bytes:?} without");
+    let mut free = 0;
+    for hit in &by_vectors {
+        assert!(free <= hit.range.start && hit.range.start < hit.range.end, "{hit:?} overlaps");
+        assert!(hit.range.end <= input.len(), "{hit:?} is out of bounds");
+        free = hit.range.end;
+    }
+    let found = by_vectors.iter().map(|hit| hit.entity).collect::<EntitySet>();
+    let entities = fast.entities(input);
+    assert!(entities == slow.entities(input), "the passes name other entities");
+    assert!(entities.union(found) == entities, "{found:?} are found, {entities:?} named");
+    let mut padded = input.to_vec();
+    padded.resize(input.len() + 1, 0);
+    fast.scan(&padded, &mut by_vectors);
+    assert!(by_vectors == by_bytes, "a NUL behind the text changes what is found in it");
 }
 
 fn portions(input: &[u8]) -> Vec<(Leg, &[u8])> {

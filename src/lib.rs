@@ -10,6 +10,8 @@ pub mod model;
 pub mod io;
 /// Wire protocols as sans-IO machines: bytes in, steps out.
 pub mod wire;
+/// Sensitive values in bytes, found by what they look like.
+pub mod scan;
 /// Command text to facts, facts to a verdict.
 pub mod judge;
 /// Both directions of every session, in append-only segments.

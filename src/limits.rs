@@ -46,6 +46,17 @@ pub const KEEPALIVE_PROBES: u32 = 6;
 pub const TLS_BUFFER_BYTES: usize = 64 * 1024;
 const _: () = assert!(TLS_BUFFER_BYTES >= CHUNK_BYTES);
 
+// scan
+
+/// The longest user and password that are looked for before the `@` of a URL.
+pub const SCANNED_PASSWORD_BYTES_MAX: usize = 256;
+/// The longest token that is told by its prefix; none that is published has a third of it.
+pub const SCANNED_TOKEN_BYTES_MAX: usize = 1024;
+/// The longest JWT header that is decoded; one with a certificate chain is about so long.
+pub const SCANNED_HEADER_BYTES_MAX: usize = 8 * 1024;
+/// Base64 in one piece without which a PEM header is taken for prose about keys: a quarter line.
+pub const SCANNED_KEY_BYTES_MIN: usize = 16;
+
 // wire
 
 /// Statement text above this is refused with the protocol's own error: nobody can judge half of it.

@@ -53,5 +53,10 @@ fn config_holds() {
     replay("config", fuzzing::config);
 }
 
+#[test]
+fn scan_diff_holds() {
+    replay("scan_diff", fuzzing::scan_diff);
+}
+
 /// Places at which an input is cut and damaged.
 const PLACES: usize = 64;

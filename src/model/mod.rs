@@ -3,6 +3,7 @@
 
 pub mod approval;
 pub mod command;
+pub mod entity;
 pub mod event;
 pub mod facts;
 pub mod identity;

@@ -1,0 +1,58 @@
+//! What a byte is, and where a value may begin and end. Knows ASCII; a byte outside it parts words.
+//!
+//! Positions outside the cell read as NUL, which is none of the classes.
+
+use std::ops::Range;
+
+/// The byte at `at`.
+pub(super) fn byte(cell: &[u8], at: usize) -> u8 {
+    cell.get(at).copied().unwrap_or_default()
+}
+
+/// The byte `back` places before `at`.
+pub(super) fn before(cell: &[u8], at: usize, back: usize) -> u8 {
+    at.checked_sub(back).map_or(0, |at| byte(cell, at))
+}
+
+/// How many bytes from `at` on are of a class, at most `most`.
+pub(super) fn run(cell: &[u8], at: usize, most: usize, is: impl Fn(u8) -> bool) -> usize {
+    let rest = cell.get(at..).unwrap_or_default();
+    rest.iter().take(most).take_while(|byte| is(**byte)).count()
+}
+
+pub(super) const fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_digit()
+}
+
+pub(super) const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+}
+
+/// Of base64url, and of most tokens.
+pub(super) const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+/// True if no word goes on into `start`. The letter of an escape such as `\n` is not of a word.
+pub(super) fn begins(cell: &[u8], start: usize) -> bool {
+    !is_word(before(cell, start, 1)) || is_escape(cell, start)
+}
+
+/// The same for values of which `-` and `_` may be part.
+pub(super) fn begins_token(cell: &[u8], start: usize) -> bool {
+    !is_token(before(cell, start, 1)) || is_escape(cell, start)
+}
+
+/// True if `start` stands behind an escape such as `\n`, spelt as in JSON.
+pub(super) fn is_escape(cell: &[u8], start: usize) -> bool {
+    matches!(before(cell, start, 1), b'n' | b'r' | b't') && before(cell, start, 2) == b'\\'
+}
+
+/// True if the digits in `range` are not a part of a longer number or identifier such as
+/// `1.4111`, `2024-4111` or `4111_2`.
+pub(super) fn stands_alone(cell: &[u8], range: &Range<usize>) -> bool {
+    let joins = |byte| matches!(byte, b'-' | b'_' | b'.');
+    let left = joins(before(cell, range.start, 1)) && is_digit(before(cell, range.start, 2));
+    let right = joins(byte(cell, range.end)) && is_digit(byte(cell, range.end + 1));
+    begins(cell, range.start) && !is_word(byte(cell, range.end)) && !left && !right
+}
