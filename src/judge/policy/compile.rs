@@ -24,14 +24,18 @@ use crate::limits::{
     RULES_MAX,
 };
 use crate::model::approval::{HoldTerms, Reviewer};
+use crate::model::entity::{Entity, EntitySet};
 use crate::model::facts::{Access, Effects, Flags};
 use crate::model::target::PolicyName;
 use crate::model::units;
+use crate::scan::Detector;
 
 /// All policies of a configuration.
 #[derive(Clone, Debug)]
 pub struct Library {
     pub(super) policies: BTreeMap<PolicyName, Arc<Policy>>,
+    /// Looks for what any rule asks for, in one pass; `None` where no rule does.
+    pub(super) detector: Option<Arc<Detector>>,
     version: Arc<str>,
 }
 
@@ -47,7 +51,17 @@ impl Library {
             let policy = compile(&name, &document, &mut problems);
             policies.insert(name, Arc::new(policy));
         }
-        if problems.is_empty() { Ok(Self { policies, version }) } else { Err(problems) }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self::of(policies, version))
+    }
+
+    fn of(policies: BTreeMap<PolicyName, Arc<Policy>>, version: Arc<str>) -> Self {
+        let wanted = policies.values().map(|policy| policy.entities());
+        let wanted = wanted.fold(EntitySet::NONE, EntitySet::union);
+        let detector = (!wanted.is_empty()).then(|| Arc::new(Detector::new(wanted)));
+        Self { policies, detector, version }
     }
 
     /// These policies, with those of `newer` in place of the ones of the same name and beside the
@@ -56,7 +70,7 @@ impl Library {
     pub fn replaced_by(&self, newer: &Self) -> Self {
         let mut policies = self.policies.clone();
         policies.extend(newer.policies.iter().map(|(name, it)| (Arc::clone(name), Arc::clone(it))));
-        Self { policies, version: Arc::clone(&newer.version) }
+        Self::of(policies, Arc::clone(&newer.version))
     }
 
     /// The configuration that the policies come from.
@@ -104,6 +118,16 @@ pub(super) struct Policy {
     pub(super) mode: Mode,
     /// In the order of the file, which decides nothing but which of several matches is named.
     pub(super) rules: Vec<Rule>,
+}
+
+impl Policy {
+    /// All that its rules ask for in texts.
+    fn entities(&self) -> EntitySet {
+        let conditions = self.rules.iter().flat_map(|rule| &rule.conditions);
+        conditions.fold(EntitySet::NONE, |all, condition| {
+            if let Condition::Entities(entities) = condition { all.union(*entities) } else { all }
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -303,6 +327,7 @@ impl Reading<'_> {
             conditions.push(Condition::Verbs(verbs.collect()));
         }
         self.text(when, &mut conditions);
+        self.entities(when, &mut conditions);
         self.demand_effects(when, &conditions);
         conditions
     }
@@ -319,7 +344,9 @@ impl Reading<'_> {
             Some(Condition::Objects { .. }) => "objects",
             Some(Condition::Functions { .. }) => "functions",
             Some(Condition::Verbs(_)) => "verb",
-            Some(Condition::Keywords { .. } | Condition::Matches { .. }) => "text",
+            Some(
+                Condition::Keywords { .. } | Condition::Matches { .. } | Condition::Entities(_),
+            ) => "text",
         };
         self.faults.push(Fault::AllowWithoutOnly { condition });
     }
@@ -437,6 +464,22 @@ impl Reading<'_> {
                 Err(error) => self.faults.push(bad_pattern(&patterns, &error)),
             }
         }
+    }
+
+    fn entities(&mut self, when: &WhenDocument, conditions: &mut Vec<Condition>) {
+        let Some(names) = &when.text.entities.any else { return };
+        self.refuse_any(Quantifier::Any, "text.entities.any");
+        let mut entities = EntitySet::NONE;
+        for name in self.texts("text.entities.any", names) {
+            match Entity::named(&name) {
+                Some(entity) => entities = entities.with(entity),
+                None => {
+                    let nearest = nearest(&name, Entity::ALL.iter().map(|entity| entity.name()));
+                    self.faults.push(Fault::NoSuchName { kind: "entity", name, nearest });
+                }
+            }
+        }
+        conditions.push(Condition::Entities(entities));
     }
 
     /// What holds as soon as one of many fits says nothing about the others, so nothing can be

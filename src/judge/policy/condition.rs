@@ -5,6 +5,8 @@ use aho_corasick::AhoCorasick;
 use regex_automata::meta::Regex;
 
 use crate::judge::policy::glob::Glob;
+use crate::judge::policy::text::Text;
+use crate::model::entity::EntitySet;
 use crate::model::facts::{Access, Body, Code, Effects, Facts, Flags, Function, Origin, Relation};
 
 /// Which mistake a condition must not make.
@@ -45,10 +47,12 @@ pub(super) enum Condition {
         patterns: Vec<Box<str>>,
         search: Regex,
     },
+    /// Any of them is in the text.
+    Entities(EntitySet),
 }
 
 impl Condition {
-    pub(super) fn holds(&self, side: Side, facts: &Facts, text: &[u8]) -> bool {
+    pub(super) fn holds(&self, side: Side, facts: &Facts, text: &Text<'_>) -> bool {
         match self {
             Self::Effects(quantifier, effects) => match quantifier {
                 Quantifier::Any => facts.effects.intersects(*effects),
@@ -88,8 +92,9 @@ impl Condition {
                     Side::Allow => !facts.statements.is_empty() && statements.all(listed),
                 }
             }
-            Self::Keywords { search, .. } => search.is_match(text),
-            Self::Matches { search, .. } => search.is_match(text),
+            Self::Keywords { search, .. } => search.is_match(text.bytes()),
+            Self::Matches { search, .. } => search.is_match(text.bytes()),
+            Self::Entities(entities) => text.entities().intersects(*entities),
         }
     }
 }

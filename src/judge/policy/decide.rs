@@ -10,10 +10,12 @@ use crate::judge::policy::condition::{Condition, Quantifier};
 use crate::judge::policy::document::{DefaultWord, Mode, UnknownWord};
 use crate::judge::policy::glob::Glob;
 use crate::model::approval::HoldTerms;
+use crate::judge::policy::text::Text;
 use crate::model::facts::{Effects, Facts, Flags};
 use crate::model::identity::{ClaimValue, Principal};
 use crate::model::target::{Labels, PolicyName};
 use crate::model::verdict::{Grounds, RuleRef, Verdict};
+use crate::scan::Detector;
 
 /// What a session answers once.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +49,7 @@ impl Library {
         let first = names.first().map_or_else(|| Arc::from("connection"), Arc::clone);
         Ok(SessionPolicy {
             bound,
+            detector: self.detector.clone(),
             undecided: RuleRef { policy: Arc::clone(&first), rule: DEFAULT.into() },
             harmless: RuleRef { policy: first, rule: HARMLESS.into() },
         })
@@ -57,6 +60,7 @@ impl Library {
 #[derive(Clone, Debug)]
 pub struct SessionPolicy {
     pub(super) bound: Vec<Bound>,
+    detector: Option<Arc<Detector>>,
     /// Speaks when no policy does.
     undecided: RuleRef,
     harmless: RuleRef,
@@ -66,6 +70,14 @@ impl SessionPolicy {
     /// The verdict on a command with these facts. `text` is asked only by rules about text.
     #[must_use]
     pub fn decide(&self, facts: &Facts, text: &[u8]) -> Verdict {
+        self.decide_on(facts, &self.text(text))
+    }
+
+    pub(super) fn text<'t>(&'t self, bytes: &'t [u8]) -> Text<'t> {
+        Text::new(bytes, self.detector.as_deref())
+    }
+
+    pub(super) fn decide_on(&self, facts: &Facts, text: &Text<'_>) -> Verdict {
         let mut allowed = None;
         let mut held = None;
         let mut observed = None;
@@ -173,7 +185,7 @@ impl Bound {
         }
     }
 
-    pub(super) fn judge(&self, facts: &Facts, text: &[u8]) -> Judgement<'_> {
+    pub(super) fn judge(&self, facts: &Facts, text: &Text<'_>) -> Judgement<'_> {
         let is_unknown = facts.effects.contains(Effects::UNKNOWN);
         for live in &self.live {
             if !live.gate.admits(facts) || !live.rest_holds(&self.policy, facts, text) {
@@ -241,7 +253,7 @@ impl Live {
         }
     }
 
-    fn rest_holds(&self, policy: &Policy, facts: &Facts, text: &[u8]) -> bool {
+    fn rest_holds(&self, policy: &Policy, facts: &Facts, text: &Text<'_>) -> bool {
         !self.has_more
             || policy.rules.get(self.index).is_some_and(|rule| {
                 let mut rest = rule.conditions.iter().filter(|condition| !is_gated(condition));
@@ -284,7 +296,8 @@ impl Gate {
                 | Condition::Functions { .. }
                 | Condition::Verbs(_)
                 | Condition::Keywords { .. }
-                | Condition::Matches { .. } => {}
+                | Condition::Matches { .. }
+                | Condition::Entities(_) => {}
             }
         }
         gate

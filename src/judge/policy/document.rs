@@ -161,7 +161,13 @@ pub(super) struct PatternsDocument {
 pub(super) struct TextDocument {
     pub(super) keywords: Option<Texts>,
     pub(super) matches: Option<Texts>,
-    entities: Option<Detectors>,
+    pub(super) entities: EntitiesDocument,
+}
+
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct EntitiesDocument {
+    pub(super) any: Option<Texts>,
 }
 
 /// One text, or a list of them of which any will do.
@@ -280,5 +286,4 @@ later! {
     Expressions "`cel` conditions are"
     Times "`time` conditions are"
     RowEstimates "row estimates are"
-    Detectors "`text.entities` conditions are"
 }

@@ -9,6 +9,8 @@ use crate::judge::policy::decide::{Bound, Judgement, SessionPolicy, names_unknow
 use crate::judge::policy::document::Mode;
 use crate::judge::policy::glob::Glob;
 use crate::model::approval::HoldTerms;
+use crate::judge::policy::text::Text;
+use crate::model::entity::Entity;
 use crate::model::facts::{Access, Code, Effects, Facts, Origin, Relation};
 use crate::model::verdict::Verdict;
 
@@ -24,6 +26,8 @@ pub struct Explanation {
     /// What the bot would be told.
     pub message: Option<String>,
     pub facts: FactsReport,
+    /// Sensitive values in the text, of the kinds that a rule asks for.
+    pub entities: Vec<&'static str>,
     pub policies: Vec<PolicyReport>,
 }
 
@@ -73,7 +77,8 @@ impl SessionPolicy {
     /// Why `decide` says what it says.
     #[must_use]
     pub fn explain(&self, facts: &Facts, text: &[u8]) -> Explanation {
-        let verdict = self.decide(facts, text);
+        let text = &self.text(text);
+        let verdict = self.decide_on(facts, text);
         let message = match &verdict {
             Verdict::Allow(_) => None,
             Verdict::Hold { terms, .. } => Some(held(terms)),
@@ -86,6 +91,7 @@ impl SessionPolicy {
             observed: grounds.observed.as_ref().map(ToString::to_string),
             message,
             facts: FactsReport::of(facts),
+            entities: text.entities().iter().map(Entity::name).collect(),
             policies: self.bound.iter().map(|bound| PolicyReport::of(bound, facts, text)).collect(),
         }
     }
@@ -122,7 +128,7 @@ impl FactsReport {
 }
 
 impl PolicyReport {
-    fn of(bound: &Bound, facts: &Facts, text: &[u8]) -> Self {
+    fn of(bound: &Bound, facts: &Facts, text: &Text<'_>) -> Self {
         let (says, by) = match bound.judge(facts, text) {
             Judgement::Pass => ("pass", None),
             Judgement::Allow(rule) => ("allow", Some(rule.rule.to_string())),
@@ -146,7 +152,7 @@ impl PolicyReport {
 }
 
 impl RuleReport {
-    fn of(rule: &Rule, live: bool, facts: &Facts, text: &[u8]) -> Self {
+    fn of(rule: &Rule, live: bool, facts: &Facts, text: &Text<'_>) -> Self {
         let mut conditions = Vec::new();
         if !rule.statics.is_empty() {
             let all: Vec<String> = rule.statics.iter().map(ToString::to_string).collect();
@@ -186,6 +192,9 @@ impl std::fmt::Display for Explanation {
             writeln!(f, "  would be denied by {observed}, which only observes")?;
         }
         write!(f, "{}", self.facts)?;
+        if !self.entities.is_empty() {
+            writeln!(f, "  text holds: {}", self.entities.join(", "))?;
+        }
         for policy in &self.policies {
             write!(f, "{policy}")?;
         }
@@ -270,6 +279,9 @@ impl std::fmt::Display for Condition {
             Self::Verbs(verbs) => write!(f, "verb = {}", list(verbs)),
             Self::Keywords { words, .. } => write!(f, "text.keywords = {}", list(words)),
             Self::Matches { patterns, .. } => write!(f, "text.matches = {}", list(patterns)),
+            Self::Entities(entities) => {
+                write!(f, "text.entities.any = {}", list(entities.iter()))
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ mod document;
 mod explain;
 mod glob;
 mod problem;
+mod text;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,6 @@
 //! What policies decide, refuse to mean, and tell.
 
+mod entities;
 mod functions;
 mod holding;
 
@@ -453,8 +454,8 @@ fn what_later_versions_will_know_is_refused_by_its_name() {
         ("[[rule]]\nid = \"r\"\naction = \"deny\"\ncel = \"true\"", later),
         ("[[rule]]\nid = \"r\"\naction = \"deny\"\nwhen = { time.outside = \"x\" }", later),
         (
-            "[[rule]]\nid = \"r\"\naction = \"deny\"\nwhen = { text.entities.any = [\"pan\"] }",
-            later,
+            "[[rule]]\nid = \"r\"\naction = \"deny\"\nwhen = { text.entities.only = [\"pan\"] }",
+            "unknown field `only`",
         ),
         ("[[rule]]\nid = \"r\"\naction = \"deny\"\nwhen = { rows_estimate.gt = 5 }", later),
         (
@@ -497,6 +498,10 @@ action = "deny"
 [[a.rule]]
 id = "pattern"
 when = { text.matches = ["[0-9]{4,}"] }
+action = "deny"
+[[a.rule]]
+id = "values"
+when = { text.entities.any = ["email", "aws_key"] }
 action = "deny"
 [[a.rule]]
 id = "functions"
