@@ -108,7 +108,8 @@ fn buckets(low: __m256i, high: __m256i, bytes: __m256i) -> __m256i {
     )
 }
 
-/// What a block leaves to the next one.
+/// What a block leaves to the next one: the last bits of each mask. They are kept moved down, which
+/// also keeps the compiler from shifts over two registers; those are slow on some processors.
 #[derive(Clone, Copy, Default)]
 struct Masks {
     digits: u64,
@@ -162,6 +163,37 @@ impl Shapes<'_> {
             & !moved(digits, last.digits, 7);
         each(serials, |bit| places.dashes((offset + bit).saturating_sub(6)));
 
+        if two != 0 {
+            self.countries(two, digits, front, back, offset, places);
+        }
+        // A block without digits parts all shapes.
+        self.last = if digits == 0 {
+            Masks::default()
+        } else {
+            Masks {
+                digits: kept(digits),
+                two: kept(two),
+                three: kept(three),
+                four: kept(four),
+                six: kept(six),
+                twelve: kept(twelve),
+                dashes: kept(dashes),
+                groups: kept(groups),
+            }
+        };
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn countries(
+        &self,
+        two: u64,
+        digits: u64,
+        front: __m256i,
+        back: __m256i,
+        offset: usize,
+        places: &mut impl Places,
+    ) {
         let letters = joined(letters(front), letters(back));
         let (letters_before, words_before) =
             if two & 0b1111 == 0 { (0, 0) } else { self.letters_before(offset) };
@@ -170,12 +202,6 @@ impl Shapes<'_> {
             & moved(letters, letters_before, 3)
             & !moved(letters | digits, words_before, 4);
         each(countries, |bit| places.country((offset + bit).saturating_sub(3)));
-        // A block without digits parts all shapes.
-        self.last = if digits == 0 {
-            Masks::default()
-        } else {
-            Masks { digits, two, three, four, six, twelve, dashes, groups }
-        };
     }
 
     /// Letters, and letters and digits, among the four bytes before `offset`, as a block before would
@@ -183,7 +209,7 @@ impl Shapes<'_> {
     fn letters_before(&self, offset: usize) -> (u64, u64) {
         (1..=4).fold((0, 0), |(letters, words), back| {
             let byte = before(self.cell, offset, back);
-            let bit = 1 << (64 - back);
+            let bit = 1 << (KEPT as usize - back);
             let letter = if byte.is_ascii_alphabetic() { bit } else { 0 };
             let digit = if byte.is_ascii_digit() { bit } else { 0 };
             (letters | letter, words | letter | digit)
@@ -191,10 +217,19 @@ impl Shapes<'_> {
     }
 }
 
-/// A mask moved on by `places`, with what comes from the block before.
+/// Bits of a mask that the next block can ask for.
+const KEPT: u32 = 16;
+
+#[inline]
+const fn kept(mask: u64) -> u64 {
+    mask >> (u64::BITS - KEPT)
+}
+
+/// A mask moved on by `places`, with what the block before left of it.
 #[inline]
 const fn moved(mask: u64, last: u64, places: u32) -> u64 {
-    mask << places | last >> (u64::BITS - places)
+    assert!(places <= KEPT);
+    mask << places | last >> (KEPT - places)
 }
 
 #[inline]

@@ -20,6 +20,12 @@ pub(super) fn run(cell: &[u8], at: usize, most: usize, is: impl Fn(u8) -> bool) 
     rest.iter().take(most).take_while(|byte| is(**byte)).count()
 }
 
+/// The same before `end`.
+pub(super) fn run_back(cell: &[u8], end: usize, most: usize, is: impl Fn(u8) -> bool) -> usize {
+    let front = cell.get(..end).unwrap_or_default();
+    front.iter().rev().take(most).take_while(|byte| is(**byte)).count()
+}
+
 pub(super) const fn is_digit(byte: u8) -> bool {
     byte.is_ascii_digit()
 }

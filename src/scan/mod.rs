@@ -68,11 +68,12 @@ impl Detector {
     /// first is kept, and of those the longest.
     pub fn scan(&self, cell: &[u8], hits: &mut Vec<Hit>) {
         hits.clear();
-        self.examine(cell, |hit| hits.push(hit));
         let precedence = |hit: &Hit| (hit.range.start, usize::MAX - hit.range.end, hit.entity);
-        if !hits.is_sorted_by_key(precedence) {
-            hits.sort_unstable_by_key(precedence);
-        }
+        self.examine(cell, |hit| {
+            // Only places near one another come out of order.
+            let earlier = hits.iter().rposition(|other| precedence(other) <= precedence(&hit));
+            hits.insert(earlier.map_or(0, |index| index + 1), hit);
+        });
         let mut free = 0;
         hits.retain(|hit| {
             let is_free = hit.range.start >= free;

@@ -2,7 +2,7 @@
 //! vectors leave out is seen by comparing.
 
 use crate::scan::Places;
-use crate::scan::class::{before, byte, is_digit, is_word};
+use crate::scan::class::{byte, is_digit, is_word};
 use crate::scan::literal::{MARK_BYTES, Marks};
 
 pub(super) fn pass(marks: &Marks, cell: &[u8], places: &mut impl Places) {
@@ -30,8 +30,7 @@ pub(super) fn pass(marks: &Marks, cell: &[u8], places: &mut impl Places) {
 }
 
 fn is_country(cell: &[u8], at: usize) -> bool {
-    !is_word(before(cell, at, 1))
-        && byte(cell, at + 1).is_ascii_alphabetic()
+    byte(cell, at + 1).is_ascii_alphabetic()
         && is_digit(byte(cell, at + 2))
         && is_digit(byte(cell, at + 3))
 }

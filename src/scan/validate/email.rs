@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::scan::class::{before, byte, is_escape, is_word, run};
+use crate::scan::class::{before, byte, is_escape, is_word, run, run_back};
 
 /// RFC 5321 section 4.5.3.1.
 const LOCAL_BYTES_MAX: usize = 64;
@@ -14,13 +14,11 @@ const FILE_ENDINGS: &[&[u8]] = &[b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp
 
 /// The address around the `@` at `at`.
 pub(in crate::scan) fn find(cell: &[u8], at: usize) -> Option<Range<usize>> {
-    let mut start = at;
-    while is_local(before(cell, start, 1)) {
-        start -= 1;
-        if at - start > LOCAL_BYTES_MAX {
-            return None;
-        }
+    let local = run_back(cell, at, LOCAL_BYTES_MAX + 1, is_local);
+    if local > LOCAL_BYTES_MAX {
+        return None;
     }
+    let mut start = at - local;
     // Neither a dot nor a sign begins an address; what is before it is not of it.
     start += run(cell, start, at - start, |byte| !is_word(byte) && byte != b'_');
     start += usize::from(is_escape(cell, start + 1));

@@ -10,9 +10,7 @@ const CHARACTERS_MAX: usize = 33;
 
 /// The number that begins with the letter at `start`.
 pub(in crate::scan) fn find(cell: &[u8], start: usize) -> Option<Range<usize>> {
-    let country =
-        [byte(cell, start).to_ascii_uppercase(), byte(cell, start + 1).to_ascii_uppercase()];
-    let structure = STRUCTURES.iter().find(|(code, _)| **code == country)?.1;
+    let structure = structure_in([byte(cell, start), byte(cell, start + 1)])?;
     if is_word(before(cell, start, 1)) {
         return None;
     }
@@ -38,6 +36,13 @@ pub(in crate::scan) fn find(cell: &[u8], start: usize) -> Option<Range<usize>> {
     let is_whole = !is_word(byte(cell, at)) && byte(cell, at) != b'_';
     (is_whole && is_structured(text.get(4..)?, structure) && has_check_digits(text))
         .then_some(start..at)
+}
+
+fn structure_in([first, second]: [u8; 2]) -> Option<Structure> {
+    let letter = |byte: u8| usize::from(byte.to_ascii_uppercase()).checked_sub(usize::from(b'A'));
+    let index = letter(first)? * LETTERS + letter(second)?;
+    let place = PLACES.get(index).copied().filter(|place| *place > 0)?;
+    STRUCTURES.get(usize::from(place) - 1).map(|(_, structure)| *structure)
 }
 
 fn is_structured(account: &[u8], structure: Structure) -> bool {
@@ -78,6 +83,26 @@ enum Kind {
 }
 
 use Kind::{Digit as N, Either as C, Letter as A};
+
+const LETTERS: usize = 26;
+
+/// Of each two letters, the place in the table plus one: words with digits behind two letters are
+/// common, and few of them begin with a country.
+const PLACES: [u8; LETTERS * LETTERS] = {
+    let mut places = [0; LETTERS * LETTERS];
+    let mut rest = STRUCTURES;
+    let mut place = 0;
+    while let [(country, _), others @ ..] = rest {
+        let [first, second] = **country;
+        let index = (first - b'A') as usize * LETTERS + (second - b'A') as usize;
+        place += 1;
+        if let (_, [slot, ..]) = places.split_at_mut(index) {
+            *slot = place;
+        }
+        rest = others;
+    }
+    places
+};
 
 /// What follows the check digits, by country (the registry's `n`, `a` and `c`).
 const STRUCTURES: &[(&[u8; 2], Structure)] = &[

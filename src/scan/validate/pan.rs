@@ -11,8 +11,10 @@ use crate::scan::class::{before, byte, is_digit, run, stands_alone};
 const DIGITS_MIN: usize = 12;
 const DIGITS_MAX: usize = 19;
 
-/// As printed on cards: most, with a suffix, American Express, Diners Club. Longest first.
-const SHAPES: &[&[usize]] = &[&[4, 4, 4, 4, 3], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4]];
+/// As printed on most cards, with a suffix or without.
+const FOURS: &[&[usize]] = &[&[4, 4, 4, 4, 3], &[4, 4, 4, 4]];
+/// As printed by American Express and by Diners Club.
+const SIXES: &[&[usize]] = &[&[4, 6, 5], &[4, 6, 4]];
 
 /// The number that begins with the digit at `start` and has no separators.
 pub(in crate::scan) fn contiguous(cell: &[u8], start: usize) -> Option<Range<usize>> {
@@ -34,7 +36,8 @@ pub(in crate::scan) fn grouped(cell: &[u8], start: usize) -> Option<Range<usize>
     if !matches!(separator, b' ' | b'-') {
         return None;
     }
-    SHAPES.iter().find_map(|shape| shaped(cell, start, separator, shape))
+    let shapes = if byte(cell, start + 9) == separator { FOURS } else { SIXES };
+    shapes.iter().find_map(|shape| shaped(cell, start, separator, shape))
 }
 
 fn shaped(cell: &[u8], start: usize, separator: u8, shape: &[usize]) -> Option<Range<usize>> {
@@ -69,14 +72,23 @@ fn follows_a_group(cell: &[u8], start: usize) -> bool {
 
 fn is_card(digits: &[u8]) -> bool {
     let is_uniform = digits.windows(2).all(|pair| pair.first() == pair.last());
-    is_issued(digits) && !is_uniform && has_check_digit(digits)
+    has_check_digit(digits) && is_issued(digits) && !is_uniform
 }
 
-/// First and last of the numbers' first six digits, and the lengths that are issued, as bits.
+/// First and last of the numbers' first six digits, and the lengths that are issued, as bits. The
+/// most common first.
 const ISSUERS: &[(u32, u32, u32)] = &[
+    // Visa
+    (400_000, 499_999, lengths(&[13, 16, 19])),
+    // Mastercard
+    (222_100, 272_099, lengths(&[16])),
+    (510_000, 559_999, lengths(&[16])),
     // American Express
     (340_000, 349_999, lengths(&[15])),
     (370_000, 379_999, lengths(&[15])),
+    // Discover, and what it took over
+    (601_100, 601_199, lengths(&[16, 19])),
+    (644_000, 659_999, lengths(&[16, 19])),
     // Diners Club
     (300_000, 305_999, lengths(&[14, 16])),
     (309_500, 309_599, lengths(&[14, 16])),
@@ -86,8 +98,9 @@ const ISSUERS: &[(u32, u32, u32)] = &[
     (180_000, 180_099, lengths(&[15])),
     (213_100, 213_199, lengths(&[15])),
     (352_800, 358_999, lengths(&[16, 19])),
-    // Visa
-    (400_000, 499_999, lengths(&[13, 16, 19])),
+    // UnionPay
+    (620_000, 629_999, lengths(&[16, 17, 18, 19])),
+    (810_000, 817_199, lengths(&[16, 19])),
     // Maestro
     (501_800, 501_899, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
     (502_000, 502_099, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
@@ -96,23 +109,14 @@ const ISSUERS: &[(u32, u32, u32)] = &[
     (630_400, 630_499, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
     (675_900, 675_999, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
     (676_100, 676_399, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
+    // Mir
+    (220_000, 220_499, lengths(&[16, 17, 18, 19])),
     // RuPay
     (508_500, 508_999, lengths(&[16])),
     (606_985, 607_984, lengths(&[16])),
     (608_001, 608_500, lengths(&[16])),
     (817_200, 817_204, lengths(&[16])),
     (819_700, 820_199, lengths(&[16])),
-    // Mastercard
-    (222_100, 272_099, lengths(&[16])),
-    (510_000, 559_999, lengths(&[16])),
-    // Mir
-    (220_000, 220_499, lengths(&[16, 17, 18, 19])),
-    // Discover, and what it took over
-    (601_100, 601_199, lengths(&[16, 19])),
-    (644_000, 659_999, lengths(&[16, 19])),
-    // UnionPay
-    (620_000, 629_999, lengths(&[16, 17, 18, 19])),
-    (810_000, 817_199, lengths(&[16, 19])),
     // Troy
     (979_200, 979_289, lengths(&[16])),
 ];

@@ -3,17 +3,11 @@
 use std::ops::Range;
 
 use crate::limits::SCANNED_PASSWORD_BYTES_MAX;
-use crate::scan::class::{before, byte, is_word, run};
+use crate::scan::class::{byte, is_word, run, run_back};
 
 /// The password before the `@` at `at`. One that itself holds an `@` goes on to the last one.
 pub(in crate::scan) fn find(cell: &[u8], at: usize) -> Option<Range<usize>> {
-    let mut start = at;
-    while is_user_info(before(cell, start, 1)) {
-        start -= 1;
-        if at - start > SCANNED_PASSWORD_BYTES_MAX {
-            return None;
-        }
-    }
+    let start = at - run_back(cell, at, SCANNED_PASSWORD_BYTES_MAX, is_user_info);
     let scheme = cell.get(..start)?.strip_suffix(b"://")?;
     if !scheme.last().is_some_and(|byte| is_word(*byte)) {
         return None;
