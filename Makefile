@@ -18,7 +18,7 @@ help:
 	@echo "make lint            formatting, clippy, documentation; warnings are errors"
 	@echo "make e2e             the end-to-end tests alone"
 	@echo "make demo [KEEP=1]   a guided run against a real PostgreSQL; KEEP=1 leaves it up"
-	@echo "make bench [QUICK=1] direct, PgBouncer and Narrows side by side"
+	@echo "make bench [QUICK=1] direct, PgBouncer and Narrows side by side; the search for values"
 	@echo "make fuzz [T=60]     each fuzz target for T seconds"
 
 setup:
@@ -54,6 +54,7 @@ bench:
 	@tests/support/setup.sh build postgres bench
 	cargo build --release
 	@bench/relay/run $(if $(QUICK),--quick)
+	@bench/scan/run $(if $(QUICK),3)
 
 fuzz:
 	@tests/support/setup.sh build
