@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::judge::classify::twin;
 use crate::limits::{BLOCK_RAW_BYTES_MAX, STATEMENT_BYTES_MAX};
 use crate::model::entity::EntitySet;
 use crate::model::facts::{Effects, Facts};
@@ -96,6 +97,15 @@ pub fn postgres_target_leg(input: &[u8]) {
         }
     }
     passage.farewell();
+}
+
+/// Statement text of any bytes: our lexer beside the server's own, and the facts that texts share
+/// beside fresh ones. The first byte chooses how the text is varied.
+pub fn lex_diff(input: &[u8]) {
+    let Some((how, text)) = input.split_first() else { return };
+    twin::lexes_alike(text);
+    let seed = u64::from(*how).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    twin::shares_rightly(seed, text);
 }
 
 /// A segment file of any bytes, read, verified and repaired. With an odd first byte its checksums

@@ -44,6 +44,16 @@ fn postgres_target_leg_holds() {
 }
 
 #[test]
+fn lex_diff_holds() {
+    // What nests deeply is walked over by recursion.
+    let checked = std::thread::Builder::new()
+        .stack_size(narrows::limits::CLASSIFIER_STACK_BYTES)
+        .spawn(|| replay("lex_diff", fuzzing::lex_diff))
+        .map(|thread| thread.join());
+    assert!(matches!(checked, Ok(Ok(()))));
+}
+
+#[test]
 fn segment_reader_holds() {
     replay("segment_reader", fuzzing::segment_reader);
 }

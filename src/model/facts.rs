@@ -225,6 +225,8 @@ pub enum Unknown {
     InvalidEncoding,
     /// The session reads text in a way that the classifier does not follow.
     UnsafeLexing,
+    /// Two readers of the text do not find the same statements in it.
+    Disputed,
     /// A statement kind that no list of ours knows.
     UnlistedStatement,
     /// Runs a prepared statement or cursor that was not seen being made.
@@ -243,6 +245,7 @@ impl Unknown {
             Self::NulByte => "the text contains a zero byte",
             Self::InvalidEncoding => "the text is not valid UTF-8",
             Self::UnsafeLexing => "the session's settings change how text is read",
+            Self::Disputed => "two readers of the text do not find the same statements in it",
             Self::UnlistedStatement => "the kind of statement is not known",
             Self::UnseenName => "it runs a statement that was not seen being prepared",
             Self::NotClassified => "the classifier could not be asked",

@@ -12,6 +12,8 @@ mod tests;
 #[cfg(test)]
 pub(in crate::judge) use postgres::tests::corpus::CORPUS;
 
+pub(crate) use postgres::twin;
+
 use std::sync::Arc;
 
 use crate::judge::classify::cache::Cache;

@@ -6,18 +6,22 @@ mod bindings;
 mod catalogue;
 mod defines;
 mod functions;
+mod lex;
 mod objects;
 pub(in crate::judge::classify) mod parser;
 mod reads;
 mod session;
 pub(in crate::judge::classify) mod shape;
+mod split;
 mod tree;
 mod truth;
+pub(crate) mod twin;
 pub(in crate::judge::classify) mod walk;
 mod writes;
 #[cfg(test)]
 pub(in crate::judge::classify) mod tests;
 
+use crate::judge::classify::postgres::lex::{Kind, Tokens};
 use crate::judge::classify::postgres::tree::Walked;
 use crate::judge::classify::postgres::walk::{Dependence, Walk};
 use crate::model::command::Lexing;
@@ -29,20 +33,50 @@ pub(in crate::judge::classify) struct Reading {
     pub(in crate::judge::classify) dependence: Dependence,
 }
 
-/// True if the session reads `text` as the grammar here does. A text without quotes and
-/// backslashes has no strings that a setting could end elsewhere; in an encoding whose characters
-/// may contain ASCII bytes, it must be ASCII throughout as well.
+/// True if the session reads `text` as the grammar here does, which knows strings by the standard
+/// and UTF-8 alone. With backslashes that escape, a text is read alike up to the first string that
+/// has one; in an encoding whose characters may contain ASCII bytes, only if it is ASCII and has
+/// neither quotes nor backslashes.
 pub(in crate::judge::classify) fn reads_alike(text: &[u8], lexing: Lexing) -> bool {
     if lexing.standard_strings && lexing.safe_encoding {
         return true;
     }
-    memchr::memchr2(b'\'', b'\\', text).is_none() && (lexing.safe_encoding || text.is_ascii())
+    let has_backslash = memchr::memchr(b'\\', text).is_some();
+    if !lexing.safe_encoding {
+        return text.is_ascii() && !has_backslash && memchr::memchr(b'\'', text).is_none();
+    }
+    let Ok(tokens) = Tokens::of(text, Lexing::default()) else { return !has_backslash };
+    tokens.into_iter().all(|token| {
+        token.is_ok_and(|token| match token.kind {
+            Kind::Text | Kind::NationalText => memchr::memchr(b'\\', token.written(text)).is_none(),
+            // Such a session refuses them.
+            Kind::UnicodeText => false,
+            Kind::Word
+            | Kind::QuotedName
+            | Kind::UnicodeName
+            | Kind::EscapeText
+            | Kind::DollarText
+            | Kind::Bits
+            | Kind::Integer
+            | Kind::Real
+            | Kind::Parameter
+            | Kind::Operator
+            | Kind::Punctuation
+            | Kind::Stray => true,
+        })
+    })
 }
 
 /// Reads `text`, which the session reads alike.
 pub(in crate::judge::classify) fn read(text: &[u8]) -> Reading {
     match statements(text) {
-        Ok(statements) => gather(&statements, text),
+        Ok(statements) if split::agrees(text, Lexing::default(), &statements) => {
+            gather(&statements, text)
+        }
+        Ok(_) => {
+            let facts = Facts::unknown(Unknown::Disputed);
+            Reading { facts, dependence: Dependence::Literals }
+        }
         Err(why) => {
             let flags = match why {
                 Unknown::NulByte => Flags::NUL_BYTE,
@@ -51,6 +85,7 @@ pub(in crate::judge::classify) fn read(text: &[u8]) -> Reading {
                 Unknown::Unparsable
                 | Unknown::InvalidEncoding
                 | Unknown::UnsafeLexing
+                | Unknown::Disputed
                 | Unknown::UnlistedStatement
                 | Unknown::UnseenName
                 | Unknown::NotClassified => Flags::NONE,
@@ -92,12 +127,44 @@ fn gather(statements: &[pg_query::protobuf::RawStmt], text: &[u8]) -> Reading {
     if facts.statements.len() > 1 {
         facts.flags |= Flags::MULTI_STATEMENT;
     }
-    if let Ok(text) = std::str::from_utf8(text) {
-        facts.flags |= parser::marks(text);
-    }
+    facts.flags |= marks(text);
     if facts.unknown.is_some() {
         facts.effects |= Effects::UNKNOWN;
         dependence = Dependence::Literals;
     }
     Reading { facts, dependence }
+}
+
+/// Ways of writing that hide words from whoever searches the text for them.
+fn marks(text: &[u8]) -> Flags {
+    let plain = text.is_ascii()
+        && memchr::memchr(b'$', text).is_none()
+        && memchr::memmem::find(text, b"U&").is_none()
+        && memchr::memmem::find(text, b"u&").is_none();
+    let mut flags = Flags::NONE;
+    if plain {
+        return flags;
+    }
+    for token in Tokens::of(text, Lexing::default()).into_iter().flatten().flatten() {
+        match token.kind {
+            Kind::DollarText => flags |= Flags::DOLLAR_QUOTE,
+            Kind::UnicodeName | Kind::UnicodeText => flags |= Flags::UNICODE_ESCAPE,
+            Kind::Word | Kind::QuotedName if !token.written(text).is_ascii() => {
+                flags |= Flags::NON_ASCII_IDENTIFIER;
+            }
+            Kind::Word
+            | Kind::QuotedName
+            | Kind::Text
+            | Kind::EscapeText
+            | Kind::NationalText
+            | Kind::Bits
+            | Kind::Integer
+            | Kind::Real
+            | Kind::Parameter
+            | Kind::Operator
+            | Kind::Punctuation
+            | Kind::Stray => {}
+        }
+    }
+    flags
 }

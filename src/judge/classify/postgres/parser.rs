@@ -9,13 +9,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memchr::memmem;
+use pg_query::ParserOptions;
 use pg_query::protobuf as pg;
 
 use crate::limits::{LEXER_STEPS_MAX, PARSED_TEXT_BYTES_MAX};
-use crate::model::facts::{Flags, Unknown};
+use crate::model::facts::Unknown;
 
 /// The statements of `text`, or why there is no telling them.
 pub(super) fn statements(text: &str) -> Result<Vec<pg::RawStmt>, Unknown> {
+    parsed(text, ParserOptions::DEFAULT)
+}
+
+/// The statements of `text` to a session in which a backslash escapes within `'...'`. For checks:
+/// between the two calls, the thread's lexer has that setting for whoever asks it.
+pub(super) fn statements_with_backslashes(text: &str) -> Result<Vec<pg::RawStmt>, Unknown> {
+    let statements = parsed(text, ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS);
+    let _the_usual_setting_again = parsed("", ParserOptions::DEFAULT);
+    statements
+}
+
+fn parsed(text: &str, options: ParserOptions) -> Result<Vec<pg::RawStmt>, Unknown> {
     if text.len() > PARSED_TEXT_BYTES_MAX {
         return Err(Unknown::TooLarge);
     }
@@ -27,7 +40,7 @@ pub(super) fn statements(text: &str) -> Result<Vec<pg::RawStmt>, Unknown> {
         if !has_descriptors() {
             return Err(Unknown::NotClassified);
         }
-        catch_unwind(AssertUnwindSafe(|| pg_query::parse(text, 0)))
+        catch_unwind(AssertUnwindSafe(|| pg_query::parse(text, options)))
     };
     match parsed {
         Ok(Ok(result)) => Ok(result.protobuf.stmts),
@@ -37,37 +50,12 @@ pub(super) fn statements(text: &str) -> Result<Vec<pg::RawStmt>, Unknown> {
     }
 }
 
-/// Ways of writing that hide words from whoever searches the text for them.
-pub(super) fn marks(text: &str) -> Flags {
-    let bytes = text.as_bytes();
-    let plain = bytes.is_ascii()
-        && memchr::memchr(b'$', bytes).is_none()
-        && memmem::find(bytes, b"U&").is_none()
-        && memmem::find(bytes, b"u&").is_none();
-    if plain {
-        return Flags::NONE;
-    }
-    let mut flags = Flags::NONE;
-    for token in tokens(text).unwrap_or_default() {
-        let span = usize::try_from(token.start).ok().zip(usize::try_from(token.end).ok());
-        let written = span.and_then(|(start, end)| bytes.get(start..end)).unwrap_or_default();
-        let kind = token.token();
-        if kind == pg::Token::Sconst && written.starts_with(b"$") {
-            flags |= Flags::DOLLAR_QUOTE;
-        }
-        if matches!(kind, pg::Token::Uident | pg::Token::Usconst) {
-            flags |= Flags::UNICODE_ESCAPE;
-        }
-        if kind == pg::Token::Ident && !written.is_ascii() {
-            flags |= Flags::NON_ASCII_IDENTIFIER;
-        }
-    }
-    flags
-}
-
 /// The tokens of `text` as the server's lexer sees them. Not by the crate's `scan_tokens`, which
 /// makes a slice of a null pointer where there is no token.
 pub(in crate::judge::classify) fn tokens(text: &str) -> Option<Vec<pg::ScanToken>> {
+    if lexer_steps(text.as_bytes()) > LEXER_STEPS_MAX {
+        return None;
+    }
     let _one_at_a_time = lock();
     if !has_descriptors() {
         return None;

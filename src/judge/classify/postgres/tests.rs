@@ -133,10 +133,14 @@ fn a_session_that_reads_strings_otherwise_makes_them_unsafe() {
     let encoding = Lexing { standard_strings: true, safe_encoding: false };
     for lexing in [backslashes, encoding] {
         assert!(reads_alike(b"SELECT * FROM t WHERE a = $1", lexing));
-        assert!(!reads_alike(b"SELECT 'a'", lexing));
-        assert!(!reads_alike(b"SELECT \\", lexing));
+        assert!(!reads_alike(b"SELECT '\\'", lexing));
+        assert!(!reads_alike(b"SELECT N'\\'", lexing));
+        assert!(!reads_alike(b"SELECT U&'a'", lexing));
+        assert!(!reads_alike(b"SELECT 'a' 'b\\''", lexing));
     }
-    assert!(reads_alike("SELECT \u{e4}".as_bytes(), backslashes));
+    assert!(reads_alike("SELECT '\u{e4}'".as_bytes(), backslashes));
+    assert!(reads_alike(b"SELECT E'\\'' || $$\\$$ || '/'", backslashes));
+    assert!(!reads_alike(b"SELECT 'a'", encoding));
     assert!(!reads_alike("SELECT \u{e4}".as_bytes(), encoding));
     assert!(reads_alike(b"SELECT 'a\\'", Lexing::default()));
 }
