@@ -270,7 +270,8 @@ pub struct Facts {
     pub flags: Flags,
     pub statements: Vec<Statement>,
     pub unknown: Option<Unknown>,
-    /// Identifies texts that differ in literals only. Never a reason to allow anything.
+    /// Identifies texts of one shape: those that differ in blanks and literals. Never a reason to
+    /// allow anything.
     pub fingerprint: u64,
     pub definitions: Vec<Definition>,
     /// Names that the text runs without showing what they stand for: `EXECUTE name`.

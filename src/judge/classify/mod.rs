@@ -1,8 +1,9 @@
 //! Command text to facts, by language, remembered. Knows no protocol and no policy.
 //!
 //! Facts are cached, verdicts never are: rules run each time, so a new policy needs no flush.
-//! An exact text is looked up first, then its shape (the text with its literals taken out), then
-//! the language's grammar is asked. A shape's facts are kept only where no literal had a say.
+//! An exact text is looked up first, then its shape (a normal form of its tokens, with stand-ins
+//! for literals), then the language's grammar is asked. A shape's facts are kept only where no
+//! literal had a say. Both caches compare what they look up in full.
 
 mod cache;
 mod postgres;

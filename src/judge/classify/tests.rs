@@ -178,6 +178,10 @@ fn texts_that_differ_in_literals_share_facts_unless_a_literal_has_a_say() {
     let one = ask("SELECT * FROM t WHERE a = 1 AND b = 'x'");
     let two = ask("SELECT * FROM t WHERE a = 22 AND b = 'it''s'");
     assert!(Arc::ptr_eq(&one, &two));
+    let three = ask("select * from T where a=3 /* x */ and b = E'\\n' -- y");
+    assert!(Arc::ptr_eq(&one, &three));
+    let rows = ask("INSERT INTO t VALUES (1, 'a'), (2, 'b')");
+    assert!(Arc::ptr_eq(&rows, &ask("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")));
     let all = ask("DELETE FROM t WHERE 1 = 1");
     let none = ask("DELETE FROM t WHERE 1 = 2");
     assert_ne!(all.flags, none.flags);
@@ -205,6 +209,23 @@ fn texts_of_one_shape_and_several_meanings_do_not_answer_for_each_other() {
             "SELECT purge('a')",
             "SELECT \"lower\"('a')",
         ],
+        &["DELETE FROM t WHERE a LIKE '%'", "DELETE FROM t WHERE a LIKE 'a%'"],
+        &["DELETE FROM t WHERE a IN (1, 2)", "DELETE FROM t WHERE a IN (1, 2, a)"],
+        &["DELETE FROM t WHERE a=a", "DELETE FROM t WHERE a='a'", "DELETE FROM t WHERE a=\"a\""],
+        &["DELETE FROM t WHERE 1 < 2", "DELETE FROM t WHERE 2 < 1", "DELETE FROM t WHERE 2<1.5"],
+        &["UPDATE t SET a = 1 WHERE true", "UPDATE t SET a = 1 WHERE 't'"],
+        &["SET role = 'a'", "SET role = 'b'", "SET work_mem = '1'"],
+        &["COPY t TO 'a'", "COPY t TO 'b'", "COPY t TO PROGRAM 'b'", "COPY t TO STDOUT"],
+        &["EXPLAIN (ANALYZE 0) DELETE FROM t", "EXPLAIN (ANALYZE 1) DELETE FROM t"],
+        &["PREPARE p AS SELECT 1", "PREPARE q AS SELECT 1", "EXECUTE p", "EXECUTE q (1)"],
+        &["SELECT U&\"d!0061\" UESCAPE '!'", "SELECT U&\"d!0061\" UESCAPE '?'"],
+        &["SELECT U&\"\\0061\"('x')", "SELECT U&\"\\0062\"('x')"],
+        &["SELECT 1 -- x\n; DELETE FROM t", "SELECT 1 -- x; DELETE FROM t"],
+        &["SELECT 1 -- x\r; DELETE FROM t", "SELECT 1 /* x\r; DELETE FROM t */"],
+        &["SELECT 'a', f()", "SELECT 'a, f()'", "SELECT $$a, f()$$", "SELECT 'a'', f()'"],
+        &["SELECT 1::float(53)", "SELECT 1::float(54)", "SELECT 1::float(0)"],
+        &["SELECT E'\\x41'", "SELECT E'\\xff'", "SELECT E'\\u12'"],
+        &["VALUES (1), (2)", "VALUES (1), (2), (purge())", "VALUES (1), ((TABLE t))"],
         &["SELECT lower(1)", "SELECT lower(2147483648)", "SELECT lower(1.5)"],
         &["SELECT \"a\"('1')", "SELECT \"a\"('2')", "SELECT \"a1\"('1')", "SELECT a1('1')"],
         &["DO 'begin end'", "DO 'begin null; end'"],
@@ -237,9 +258,9 @@ fn a_flood_of_texts_takes_bounded_memory_and_changes_no_answer() {
     let victim = "SELECT * FROM t WHERE a = 1 AND purge('x')";
     let expected = ask(victim);
     for number in 0..300 {
-        // Many names, each a fact; and no shape, for its comment.
+        // Many names, each a fact; and the first text has no shape.
         let calls: Vec<String> = (0..200).map(|call| format!("f{number}_{call}()")).collect();
-        ask(&format!("SELECT {} -- {number}", calls.join(", ")));
+        ask(&format!("SELECT {}, U&'{number}'", calls.join(", ")));
         ask(&format!("SELECT {}", calls.join(", ")));
     }
     assert_eq!(ask(victim), expected);
