@@ -8,7 +8,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use memchr::memmem;
 use pg_query::ParserOptions;
 use pg_query::protobuf as pg;
 
@@ -102,8 +101,12 @@ fn refusal(error: &pg_query::Error) -> Unknown {
 fn lexer_steps(text: &[u8]) -> usize {
     let runs = text.split(|byte| !b"~!@#^&|`?+-*/%<>=".contains(byte));
     runs.map(|run| {
-        let restarts = memmem::find_iter(run, b"/*").count()
-            + if memchr::memchr(b'+', run).is_some() { run.len() } else { 1 };
+        if run.len() < 2 {
+            return run.len();
+        }
+        let comments = run.windows(2).filter(|pair| *pair == b"/*").count();
+        let signs = memchr::memchr(b'+', run).is_some();
+        let restarts = comments + if signs { run.len() } else { 1 };
         run.len().saturating_mul(restarts)
     })
     .fold(0, usize::saturating_add)
