@@ -2,7 +2,7 @@
 # Installs what building, testing, benchmarking and the demo need. Knows Debian 12 and its package
 # names; on another system it says what is missing and leaves the choice to its owner.
 #
-# usage: setup.sh [build] [postgres] [clients] [bench]     (no argument: all of them)
+# usage: setup.sh [build] [postgres] [clients] [bench] [regress]     (no argument: all of them)
 #
 # A step that has nothing to do is silent, so that every make target can begin with it.
 set -eu
@@ -71,6 +71,10 @@ want_bench() {
     wants 'test -x /usr/sbin/haproxy || command -v haproxy' haproxy
 }
 
+want_regress() {
+    wants 'command -v bzip2' bzip2
+}
+
 # Debian starts a cluster on 5432 right after installing the server; nobody here wants one.
 forbid_default_cluster() {
     conf=/etc/postgresql-common/createcluster.conf
@@ -120,11 +124,43 @@ install_node() {
     cp $support/package-lock.json "$stamp"
 }
 
-groups=${*:-build postgres clients bench}
+# The statements of PostgreSQL's own regression suite, out of Debian's source package. apt checks
+# its signature; its lists and files stay in a folder of their own, so no root is needed.
+fetch_regress() {
+    place=$support/.regress
+    if [ -e "$place/.fetched" ]; then return; fi
+    if [ -n "${NARROWS_OFFLINE:-}" ]; then
+        echo "setup: NARROWS_OFFLINE is set: tests/regress.rs WILL CHECK NOTHING" >&2
+        return
+    fi
+    command -v apt-get >/dev/null ||
+        fail "this is not Debian: put src/test/regress/sql of PostgreSQL 15 into $place/sql, and touch $place/.fetched"
+    echo "setup: PostgreSQL's regression statements into $place"
+    rm -rf "$place"
+    mkdir -p "$place/apt/lists/partial" "$place/apt/cache/archives/partial"
+    apt=$(cd "$place/apt" && pwd)
+    key=/usr/share/keyrings/debian-archive-keyring.gpg
+    echo "deb-src [signed-by=$key] http://deb.debian.org/debian bookworm main" >"$apt/sources.list"
+    options="-qq -o Dir::Etc::sourcelist=$apt/sources.list -o Dir::Etc::sourceparts=/dev/null \
+        -o Dir::State::lists=$apt/lists -o Dir::Cache=$apt/cache -o APT::Sandbox::User="
+    log=$(mktemp)
+    if ! (cd "$apt" && apt-get $options update &&
+        apt-get $options source --download-only postgresql-15) >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        fail "apt-get source failed (above, whole in $log); without a network set NARROWS_OFFLINE=1"
+    fi
+    rm -f "$log"
+    tar -xjf "$apt"/postgresql-15_*.orig.tar.bz2 -C "$place" --strip-components=4 \
+        --wildcards '*/src/test/regress/sql/*.sql' || fail "the source package is not as expected"
+    rm -rf "$apt"
+    touch "$place/.fetched"
+}
+
+groups=${*:-build postgres clients bench regress}
 for group in $groups; do
     case $group in
-        build | postgres | clients | bench) "want_$group" ;;
-        *) fail "no group '$group': build, postgres, clients or bench" ;;
+        build | postgres | clients | bench | regress) "want_$group" ;;
+        *) fail "no group '$group': build, postgres, clients, bench or regress" ;;
     esac
 done
 install_packages
@@ -133,3 +169,4 @@ case " $groups " in *" clients "*)
     install_node
     ;;
 esac
+case " $groups " in *" regress "*) fetch_regress ;; esac
