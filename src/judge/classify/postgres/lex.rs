@@ -167,7 +167,11 @@ impl<'t> Tokens<'t> {
 
     /// A word, unless it is the beginning of a literal or of a quoted name.
     fn word(&self, start: usize) -> Result<(Kind, usize), Refusal> {
-        match self.from(start) {
+        let quoted = match self.byte(start + 1) {
+            Some(b'\'' | b'&') => self.from(start),
+            Some(_) | None => &[],
+        };
+        match quoted {
             [b'e' | b'E', b'\'', ..] => return Ok((Kind::EscapeText, self.escaping(start + 2)?)),
             [b'n' | b'N', b'\'', ..] => {
                 let end = if self.standard_strings {
@@ -425,7 +429,23 @@ enum Class {
     Other,
 }
 
-const fn class(byte: u8) -> Class {
+/// Looked up, not decided: a branch for each byte costs more than everything else here.
+fn class(byte: u8) -> Class {
+    static CLASSES: [Class; 256] = {
+        let mut classes = [Class::Other; 256];
+        let mut rest: &mut [Class] = &mut classes;
+        let mut byte = 0_u8;
+        while let Some((class, behind)) = rest.split_first_mut() {
+            *class = class_of(byte);
+            byte = byte.wrapping_add(1);
+            rest = behind;
+        }
+        classes
+    };
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Other)
+}
+
+const fn class_of(byte: u8) -> Class {
     match byte {
         b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => Class::Space,
         b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => Class::Letter,

@@ -110,10 +110,10 @@ impl Writer<'_> {
         let start = self.shape.len();
         match stand_in {
             Some(stand_in) => self.shape.extend_from_slice(stand_in),
-            None if token.kind == Kind::Word => {
-                self.shape.extend(written.iter().map(u8::to_ascii_lowercase));
-            }
             None => self.shape.extend_from_slice(written),
+        }
+        if token.kind == Kind::Word {
+            self.shape.get_mut(start..).unwrap_or_default().make_ascii_lowercase();
         }
         self.place = self.place_behind(token, start, stand_in);
         Some(())
