@@ -1,5 +1,5 @@
 //! Prints what judging costs, in processor time. Run optimised:
-//! `cargo rustc --lib --profile test -- -C opt-level=3`, then the binary with
+//! `cargo rustc --lib --profile test -- -C opt-level=3 -C debug-assertions`, then the binary with
 //! `--ignored --nocapture --test-threads 1 figures`.
 
 use std::collections::BTreeMap;
