@@ -9,8 +9,8 @@ use crate::judge::policy::compile::{
 use crate::judge::policy::condition::{Condition, Quantifier};
 use crate::judge::policy::document::{DefaultWord, Mode, UnknownWord};
 use crate::judge::policy::glob::Glob;
-use crate::model::approval::HoldTerms;
 use crate::judge::policy::text::Text;
+use crate::model::approval::HoldTerms;
 use crate::model::facts::{Effects, Facts, Flags};
 use crate::model::identity::{ClaimValue, Principal};
 use crate::model::target::{Labels, PolicyName};
