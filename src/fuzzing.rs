@@ -393,7 +393,10 @@ impl Passage {
             }
             Step::Cancel { .. } => return Err(Over),
             Step::Finish { bytes } => {
-                self.relay(leg, bytes);
+                // Before the session is open there is nobody to say goodbye to.
+                if self.is_open {
+                    self.relay(leg, bytes);
+                }
                 return Err(Over);
             }
         }

@@ -37,7 +37,8 @@ pub enum Step {
     Opened { bytes: usize },
     /// The connection carries a request to cancel the work of the session with this key.
     Cancel { key: CancelKey },
-    /// The leg said its goodbye; the first `bytes` go to the other leg, then the session ends.
+    /// The leg said its goodbye; the first `bytes` go to the other leg if the session is open, then it
+    /// ends.
     Finish { bytes: usize },
 }
 
