@@ -42,6 +42,14 @@ pub struct HoldTerms {
     pub wait_ms: u64,
 }
 
+impl HoldTerms {
+    /// What satisfied `others` may not be enough here.
+    #[must_use]
+    pub fn is_stricter_than(&self, others: &Self) -> bool {
+        self.reviewers != others.reviewers || self.quorum > others.quorum
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reviewer {

@@ -2,7 +2,7 @@
 //! asks for nothing more, and what is decided comes back as an input.
 //!
 //! An approval is bound to a digest over whose command it is, where it would run, its exact text and
-//! parameters, and the settings that the session has made: a command that differs in any of these is
+//! parameters, the settings that the session has made, and who may approve it: a command that differs in any of these is
 //! another one, and waits anew.
 
 use std::sync::Arc;
@@ -45,7 +45,13 @@ pub(super) struct Settings([u8; 32]);
 impl Settings {
     /// Takes note of a text that runs.
     pub(super) fn note(&mut self, facts: &Facts, text: &[u8]) {
-        let may_set = Effects::SESSION_SET | Effects::ROLE_CHANGE | Effects::CODE_EXEC;
+        // A temporary table takes the place of another of its name.
+        let may_set = Effects::SESSION_SET
+            | Effects::ROLE_CHANGE
+            | Effects::CODE_EXEC
+            | Effects::DDL_CREATE
+            | Effects::DDL_ALTER
+            | Effects::DDL_DROP;
         if facts.effects.intersects(may_set) {
             let mut digest = Digest::new(&SHA256);
             digest.update(&self.0);
@@ -98,7 +104,7 @@ impl Session {
         let number = open.exchanges.next_number();
         let request = HoldRequest {
             id,
-            digest: open.digest(asked),
+            digest: open.digest(asked, self.machine.settings(), terms),
             session: self.id,
             exchange: number,
             principal: open.admission.principal.clone(),
@@ -215,9 +221,16 @@ impl Session {
             return self.send_away("the token expired while the statement waited", "too late", cx);
         }
         let verdict = open.admission.policy.decide(&held.facts, &held.text);
-        if let Verdict::Deny { message, .. } = verdict {
-            let message = message.to_string();
-            return self.send_away(&message, "forbidden since", cx);
+        match verdict {
+            Verdict::Deny { message, .. } => {
+                let message = message.to_string();
+                return self.send_away(&message, "forbidden since", cx);
+            }
+            Verdict::Hold { terms, .. } if terms.is_stricter_than(&held.terms) => {
+                let message = "who may approve the statement has changed while it waited";
+                return self.send_away(message, "other terms since", cx);
+            }
+            Verdict::Hold { .. } | Verdict::Allow(_) => {}
         }
         let Some(held) = open.held.take() else { return Ok(()) };
         open.settings.note(&held.facts, &held.text);
@@ -278,7 +291,7 @@ impl Session {
 
 impl Open {
     /// What an approval is bound to. Each part is preceded by its length.
-    fn digest(&self, asked: &Asked) -> [u8; 32] {
+    fn digest(&self, asked: &Asked, settings: &[(&str, String)], terms: &HoldTerms) -> [u8; 32] {
         let mut digest = Digest::new(&SHA256);
         let mut part = |bytes: &[u8]| {
             digest.update(&(bytes.len() as u64).to_be_bytes());
@@ -289,7 +302,16 @@ impl Open {
         part(self.admission.target.name.as_bytes());
         part(self.admission.connection.credential.username.as_bytes());
         part(self.database.as_bytes());
+        // Not by the name that a bot gives itself: a retry may be another job.
+        for (name, value) in settings.iter().filter(|(name, _)| *name != "application_name") {
+            part(name.as_bytes());
+            part(value.as_bytes());
+        }
         part(&self.settings.0);
+        part(&terms.quorum.to_be_bytes());
+        for reviewer in terms.reviewers.iter() {
+            part(reviewer.to_string().as_bytes());
+        }
         part(&asked.text);
         for parameter in &asked.parameters {
             match parameter {

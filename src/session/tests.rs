@@ -49,6 +49,12 @@ when = { effects.any = ["update"] }
 action = { hold = { wait = "25s", for = "10m" } }
 [closed]
 default = "deny"
+[stricter]
+default = "deny"
+[[stricter.rule]]
+id = "updates"
+when = { effects.any = ["update"] }
+action = { hold = { reviewers = ["user:alice", "user:bob"], quorum = 2 } }
 "#;
 
 const TOKEN: &[u8] = b"eyJhbGciOi.a-token-that-nobody-records.c2ln";

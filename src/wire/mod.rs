@@ -293,6 +293,14 @@ impl Machine {
         }
     }
 
+    /// Settings that the session began with, beside the server's own.
+    #[must_use]
+    pub fn settings(&self) -> &[(&'static str, String)] {
+        match self {
+            Self::Postgres(machine) => machine.settings(),
+        }
+    }
+
     /// Tells the bot something that answers nothing, if it can be told now.
     pub fn notice(&self, message: &str, said: &mut Said) {
         match self {

@@ -170,6 +170,7 @@ fn text_parameters_and_settings_make_another_request() {
     assert_eq!(plain, digest(&["SELECT 1"], &pg::q(UPDATE)));
     assert_ne!(plain, digest(&[], &pg::q(&format!("{UPDATE} "))));
     assert_ne!(plain, digest(&["SET search_path = other"], &pg::q(UPDATE)));
+    assert_ne!(plain, digest(&["INSERT INTO t DEFAULT VALUES", "SET a.b = 1"], &pg::q(UPDATE)));
     assert_eq!(digest(&[], &bound("1")), digest(&[], &bound("1")));
     assert_ne!(digest(&[], &bound("1")), digest(&[], &bound("2")));
 }
@@ -193,4 +194,16 @@ fn what_cannot_be_shown_whole_is_refused_at_once() {
     visit.bot(&pg::q(&long));
     assert!(visit.seen.held.is_empty());
     assert_eq!(visit.seen.heard(), "E(42501) Z(I)");
+}
+
+#[test]
+fn an_approval_given_by_one_is_not_enough_where_two_are_asked_for_by_now() {
+    let house = House::new();
+    let mut visit = house.open();
+    visit.bot(&pg::q(UPDATE));
+    let id = filed(&mut visit);
+    let policy = house.policy("stricter");
+    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into() });
+    approved(&mut visit, id);
+    assert_eq!((visit.seen.heard().as_str(), visit.seen.got().as_str()), ("N E(42501) Z(I)", ""));
 }

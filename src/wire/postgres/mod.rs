@@ -148,6 +148,14 @@ impl Machine {
         }
     }
 
+    #[must_use]
+    pub fn settings(&self) -> &[(&'static str, String)] {
+        match &self.phase {
+            Phase::Relaying(relay) => &relay.settings,
+            Phase::Greeting(_) | Phase::Errand(_) | Phase::LoggingIn(_) | Phase::Over => &[],
+        }
+    }
+
     pub fn notice(&self, message: &str, said: &mut Said) {
         if let Phase::Relaying(relay) = &self.phase {
             relay.notice(message, said);
@@ -228,7 +236,9 @@ impl Machine {
             && let Some(startup) = login.startup()
         {
             encode::authentication_ok(&mut said.downstream);
-            self.phase = Phase::Relaying(Box::new(Relay::new(startup.version, self.seed)));
+            let mut relay = Relay::new(startup.version, self.seed);
+            relay.settings = startup.settings;
+            self.phase = Phase::Relaying(Box::new(relay));
         }
         Step::Opened { bytes }
     }

@@ -22,6 +22,8 @@ use crate::wire::{CancelKey, Farewell, Fault, Refusal, Said};
 pub struct Relay {
     pub version: Version,
     pub seed: [u8; 32],
+    /// What the start-up packet set.
+    pub settings: Vec<(&'static str, String)>,
     /// The target's own cancel key.
     pub upstream_key: Option<CancelKey>,
     /// The target has become ready for the first time.
@@ -97,6 +99,7 @@ impl Relay {
         Self {
             version,
             seed,
+            settings: Vec::new(),
             upstream_key: None,
             is_ready: false,
             status: Status::Idle,
