@@ -16,6 +16,7 @@ use crate::model::approval::{ApprovalId, Decision, HoldRequest, HoldTerms};
 use crate::model::event::What;
 use crate::model::facts::{Effects, Facts};
 use crate::model::session::{Leg, Parameter, SessionId};
+use crate::model::time::NS_PER_S;
 use crate::model::verdict::{Grounds, Verdict};
 use crate::session::close::End;
 use crate::session::{Context, Open, Output, Phase, Session};
@@ -87,13 +88,8 @@ impl Session {
             && asked.text.len() <= HOLD_TEXT_BYTES_MAX
             && !asked.parameters.iter().any(|one| matches!(one, Parameter::Long(_)));
         if !is_whole {
-            return Err(Refusal {
-                kind: RefusalKind::Policy,
-                message: "the statement needs approval and is too large to be shown".into(),
-                hint: Some(
-                    format!("Rule {}; split it, or shorten its parameters.", grounds.rule).into(),
-                ),
-            });
+            let hint = format!("Rule {}; split it, or shorten its parameters.", grounds.rule);
+            return Err(refusal("the statement needs approval and is too large to be shown", hint));
         }
         let in_transaction = self.machine.in_transaction();
         let wait_ms = match in_transaction {
@@ -173,6 +169,8 @@ impl Session {
         let Phase::Open(open) = &self.phase else { return Ok(()) };
         let Some(held) = &open.held else { return Ok(()) };
         if !held.filed {
+            // Whoever files it late must not keep it for a session that has gone on.
+            cx.outputs.push_back(Output::LeaveHold { id: held.id, withdraw: true });
             return self.send_away(
                 "the statement needs approval, and nobody answers",
                 "not filed",
@@ -182,9 +180,15 @@ impl Session {
         if held.until_ns <= cx.now.mono_ns {
             cx.outputs.push_back(Output::LeaveHold { id: held.id, withdraw: false });
             let message = format!("the statement needs approval and waits as {}", held.id);
-            return self.send_away(&message, "still asked", cx);
+            let hint = format!(
+                "Rule {}. Send the same statement again within {} s, and it runs once somebody has \
+                 approved it.",
+                held.grounds.rule,
+                held.terms.stands_ms / 1_000
+            );
+            return self.refuse_held(refusal(&message, hint), "still asked", cx);
         }
-        let waited_s = cx.now.mono_ns.saturating_sub(held.begun_ns) / 1_000_000_000;
+        let waited_s = cx.now.mono_ns.saturating_sub(held.begun_ns) / NS_PER_S;
         let notice = format!("narrows: waiting for approval {} ({waited_s} s)", held.id);
         self.deadline_ns = Some(held.until_ns.min(cx.now.after_ms(HOLD_NOTICE_MS)));
         self.machine.notice(&notice, &mut self.said);
@@ -249,18 +253,8 @@ impl Session {
     fn send_away(&mut self, message: &str, end: &str, cx: &mut Context<'_>) -> Result<(), End> {
         let Phase::Open(open) = &self.phase else { return Ok(()) };
         let Some(held) = &open.held else { return Ok(()) };
-        let hint = match held.filed && end == "still asked" {
-            true => format!(
-                "Rule {}. Send the same statement again within {} s, and it runs once somebody has \
-                 approved it.",
-                held.grounds.rule,
-                held.terms.stands_ms / 1_000
-            ),
-            false => format!("Rule {}; request {}.", held.grounds.rule, held.id),
-        };
-        let refusal =
-            Refusal { kind: RefusalKind::Policy, message: message.into(), hint: Some(hint.into()) };
-        self.refuse_held(refusal, end, cx)
+        let hint = format!("Rule {}; request {}.", held.grounds.rule, held.id);
+        self.refuse_held(refusal(message, hint), end, cx)
     }
 
     fn refuse_held(
@@ -330,6 +324,10 @@ impl Open {
         }
         bytes_of(digest)
     }
+}
+
+fn refusal(message: &str, hint: String) -> Refusal {
+    Refusal { kind: RefusalKind::Policy, message: message.into(), hint: Some(hint.into()) }
 }
 
 fn bytes_of(digest: Digest) -> [u8; 32] {

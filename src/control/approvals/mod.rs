@@ -11,6 +11,7 @@ use crate::limits::{APPROVALS_PENDING_MAX, APPROVALS_PER_ACCOUNT_MAX};
 use crate::model::approval::{ApprovalId, Decision, Group, HoldRequest, Reviewer};
 use crate::model::event::{AuditEvent, What};
 use crate::model::identity::ClaimValue;
+use crate::model::time::NS_PER_MS;
 use crate::observe::sink::EventQueue;
 
 mod store;
@@ -127,7 +128,7 @@ impl Approvals {
             reason: asked.reason.clone(),
         };
         // The queue counts what it cannot take.
-        let _taken = self.events.offer(AuditEvent::of_gateway(now_ms() * 1_000_000, what));
+        let _taken = self.events.offer(AuditEvent::of_gateway(now_ms() * NS_PER_MS, what));
         Ok(line)
     }
 

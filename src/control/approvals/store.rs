@@ -167,12 +167,7 @@ fn line_of(request: &HoldRequest, now_ms: u64) -> ApprovalLine {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _written = write!(text, "{byte:02x}");
-        text
-    })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The request as JSON in `line`; beside it what is searched for.

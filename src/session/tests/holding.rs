@@ -99,8 +99,10 @@ fn where_nobody_keeps_the_request_it_is_refused() {
     let house = House::new();
     let mut visit = house.open();
     visit.bot(&pg::q(UPDATE));
+    let id = visit.seen.held[0].id;
     deadline(&mut visit);
     assert_eq!((visit.seen.heard().as_str(), visit.seen.got().as_str()), ("E(42501) Z(I)", ""));
+    assert_eq!(visit.seen.left, [(id, true)]);
 }
 
 #[test]
