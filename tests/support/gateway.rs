@@ -1,13 +1,14 @@
 //! The gateway under test: the real binary, its configuration file, its commands.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::process::{Process, Scratch, accepts};
+use crate::support::process::{Process, Scratch, accepts, eventually};
 
 /// Which I/O driver the gateway shall use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Serves `config` until dropped; returns when each of `ports` accepts. In the configuration,
+    /// Serves `config` until dropped; returns when each of `ports` and the admin socket
+    /// accept. In the configuration,
     /// `STATE` stands for the state folder, `DRIVER` for the driver under test. `environment` is
     /// set beside what the tests run in.
     pub fn start(config: &str, ports: &[u16], environment: &[(&str, &str)]) -> Self {
@@ -92,10 +94,14 @@ impl Gateway {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// No word of farewell.
+    /// No word of farewell. The kernel takes a dead process's ring apart in its own time, and until
+    /// then its listeners still take connections.
     pub fn kill(&mut self) {
         self.process.signal("KILL");
         self.process.wait(Duration::from_secs(10));
+        eventually("the killed gateway's ports are given up", Duration::from_secs(10), || {
+            !self.ports.iter().any(|&port| accepts(port))
+        });
     }
 
     /// SIGTERM, and the exit status within a drain's patience.
@@ -159,7 +165,10 @@ fn launch(scratch: &Scratch, ports: &[u16], environment: &[(String, String)]) ->
             .envs(environment.iter().cloned()),
         &scratch.join("narrows.log"),
     );
-    process.until(Duration::from_secs(20), || ports.iter().all(|&port| accepts(port)));
+    let socket = scratch.join("state/admin.sock");
+    process.until(Duration::from_secs(20), || {
+        ports.iter().all(|&port| accepts(port)) && UnixStream::connect(&socket).is_ok()
+    });
     process
 }
 
