@@ -14,6 +14,8 @@ pub mod wire;
 pub mod scan;
 /// Command text to facts, facts to a verdict.
 pub mod judge;
+/// Answers without the values that policy protects.
+pub mod mask;
 /// Both directions of every session, in append-only segments.
 pub mod record;
 /// Tokens to principals, and the credentials that upstream logins lease.

@@ -39,7 +39,7 @@ const HOUSE: &[Row] = &[
     Row {
         room: "worker",
         uses: &[
-            "config", "io", "limits", "model", "record", "session",
+            "config", "io", "limits", "mask", "model", "record", "session",
             // It answers what a session asks for: a token's admission (the gate is offline and
             // bounded), facts (the classifier's caches belong to the thread), the wire's own words.
             "identity", "judge", "wire",
@@ -50,7 +50,8 @@ const HOUSE: &[Row] = &[
     Row { room: "lane", uses: &["limits", "model", "session", "worker/mailbox"] },
     Row {
         room: "control",
-        uses: &["config", "identity", "judge", "limits", "model", "observe", "record"],
+        // It reads the catalogues that masks go by.
+        uses: &["config", "identity", "judge", "limits", "mask", "model", "observe", "record"],
     },
     Row {
         room: "cli",
