@@ -71,10 +71,15 @@ pub fn compile(
 }
 
 fn rule_places<'a>(policy: &Section<'a>) -> BTreeMap<String, Place<'a>> {
-    let rules = policy.find("rule").map(|field| field.sections()).unwrap_or_default();
-    let place =
-        |rule: &Section<'a>| Some((rule.find("id")?.text()?.to_owned(), rule.place.clone()));
-    rules.iter().filter_map(place).collect()
+    let sections = |key| policy.find(key).map(|field| field.sections()).unwrap_or_default();
+    let id = |rule: &Section<'a>| Some(rule.find("id")?.text()?.to_owned());
+    let rules = sections("rule");
+    let rules = rules.iter().filter_map(|rule| Some((id(rule)?, rule.place.clone())));
+    let masks = sections("mask");
+    let masks = masks.iter().enumerate().map(|(index, mask)| {
+        (id(mask).unwrap_or_else(|| format!("mask-{}", index + 1)), mask.place.clone())
+    });
+    rules.chain(masks).collect()
 }
 
 /// Names of the policies of one file.

@@ -76,9 +76,19 @@ pub struct EntitySet(u32);
 
 const _: () = assert!(Entity::ALL.len() <= u32::BITS as usize);
 
+/// What belongs to a person, and opens nothing.
+const PERSONAL: EntitySet = EntitySet::NONE
+    .with(Entity::Email)
+    .with(Entity::Pan)
+    .with(Entity::UsSsn)
+    .with(Entity::Phone)
+    .with(Entity::Iban);
+
 impl EntitySet {
     pub const NONE: Self = Self(0);
     pub const ALL: Self = Self((1 << Entity::ALL.len()) - 1);
+    /// What opens something to whoever has it. Never kept, whatever policy says.
+    pub const CREDENTIALS: Self = Self(Self::ALL.0 & !PERSONAL.0);
 
     #[must_use]
     pub const fn with(self, entity: Entity) -> Self {

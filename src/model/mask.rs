@@ -32,7 +32,9 @@ pub struct Protection {
 }
 
 /// What becomes of columns that a statement computes from a protected relation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+///
+/// The strictest stands first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Derived {
     /// They are replaced, unless they provably hold nothing of a protected column.

@@ -15,9 +15,10 @@ use crate::judge::policy::condition::{
 use crate::judge::policy::document::{
     ActionDocument, BitsDocument, ClaimDocument, DefaultWord, HoldDocument, HoldMode, Mode,
     ObjectsDocument, PatternsDocument, PolicyDocument, RuleDocument, Texts, UnknownWord,
-    WhenDocument,
+    WhenDocument, WritesWord,
 };
 use crate::judge::policy::glob::Glob;
+use crate::judge::policy::masks::MaskRule;
 use crate::judge::policy::problem::{Fault, Problem, nearest};
 use crate::limits::{
     HOLD_STANDS_MS, HOLD_STANDS_MS_MAX, HOLD_WAIT_MS, HOLD_WAIT_MS_MAX, PATTERN_BYTES_MAX,
@@ -26,6 +27,7 @@ use crate::limits::{
 use crate::model::approval::{HoldTerms, Reviewer};
 use crate::model::entity::{Entity, EntitySet};
 use crate::model::facts::{Access, Effects, Flags};
+use crate::model::mask::Derived;
 use crate::model::target::PolicyName;
 use crate::model::units;
 use crate::scan::Detector;
@@ -36,6 +38,10 @@ pub struct Library {
     pub(super) policies: BTreeMap<PolicyName, Arc<Policy>>,
     /// Looks for what any rule asks for, in one pass; `None` where no rule does.
     pub(super) detector: Option<Arc<Detector>>,
+    /// Looks for what any mask replaces.
+    pub(super) value_detector: Option<Arc<Detector>>,
+    /// Looks for what is not kept of requests: that, and credentials.
+    pub(super) request_detector: Arc<Detector>,
     version: Arc<str>,
 }
 
@@ -61,7 +67,11 @@ impl Library {
         let wanted = policies.values().map(|policy| policy.entities());
         let wanted = wanted.fold(EntitySet::NONE, EntitySet::union);
         let detector = (!wanted.is_empty()).then(|| Arc::new(Detector::new(wanted)));
-        Self { policies, detector, version }
+        let masked = policies.values().flat_map(|policy| &policy.masks);
+        let masked = masked.fold(EntitySet::NONE, |all, mask| all.union(mask.entities));
+        let value_detector = (!masked.is_empty()).then(|| Arc::new(Detector::new(masked)));
+        let request_detector = Arc::new(Detector::new(masked.union(EntitySet::CREDENTIALS)));
+        Self { policies, detector, value_detector, request_detector, version }
     }
 
     /// These policies, with those of `newer` in place of the ones of the same name and beside the
@@ -118,6 +128,9 @@ pub(super) struct Policy {
     pub(super) mode: Mode,
     /// In the order of the file, which decides nothing but which of several matches is named.
     pub(super) rules: Vec<Rule>,
+    pub(super) masks: Vec<Arc<MaskRule>>,
+    pub(super) derived: Derived,
+    pub(super) writes: WritesWord,
 }
 
 impl Policy {
@@ -179,8 +192,9 @@ fn compile(name: &PolicyName, document: &PolicyDocument, problems: &mut Vec<Prob
     let mut blame = |rule: Option<&Arc<str>>, fault: Fault| {
         problems.push(Problem { policy: Arc::clone(name), rule: rule.cloned(), fault });
     };
-    if document.rule.len() > RULES_MAX {
-        blame(None, Fault::TooManyRules { count: document.rule.len() });
+    let count = document.rule.len() + document.mask.len();
+    if count > RULES_MAX {
+        blame(None, Fault::TooManyRules { count });
     }
     let mut ids = BTreeSet::new();
     let mut rules = Vec::new();
@@ -201,6 +215,21 @@ fn compile(name: &PolicyName, document: &PolicyDocument, problems: &mut Vec<Prob
             blame(Some(&id), fault);
         }
     }
+    let mut masks = Vec::new();
+    for (index, written) in document.mask.iter().enumerate() {
+        let id: Arc<str> = match &written.id {
+            Some(id) => id.as_str().into(),
+            None => format!("mask-{}", index + 1).into(),
+        };
+        if !ids.insert(Arc::clone(&id)) {
+            blame(Some(&id), Fault::DuplicateId);
+        }
+        let mut faults = Vec::new();
+        masks.push(Arc::new(MaskRule::compile(name, &id, written, &document.lists, &mut faults)));
+        for fault in faults {
+            blame(Some(&id), fault);
+        }
+    }
     let passes = document.default == DefaultWord::Pass;
     Policy {
         name: Arc::clone(name),
@@ -212,6 +241,9 @@ fn compile(name: &PolicyName, document: &PolicyDocument, problems: &mut Vec<Prob
         }),
         mode: document.options.mode,
         rules,
+        masks,
+        derived: document.options.derived,
+        writes: document.options.writes,
     }
 }
 

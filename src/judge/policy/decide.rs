@@ -9,6 +9,7 @@ use crate::judge::policy::compile::{
 use crate::judge::policy::condition::{Condition, Quantifier};
 use crate::judge::policy::document::{DefaultWord, Mode, UnknownWord};
 use crate::judge::policy::glob::Glob;
+use crate::judge::policy::masks::Masks;
 use crate::judge::policy::text::Text;
 use crate::model::approval::HoldTerms;
 use crate::model::facts::{Effects, Facts, Flags};
@@ -50,6 +51,8 @@ impl Library {
         Ok(SessionPolicy {
             bound,
             detector: self.detector.clone(),
+            masks: self.masks(names),
+            request_detector: Arc::clone(&self.request_detector),
             undecided: RuleRef { policy: Arc::clone(&first), rule: DEFAULT.into() },
             harmless: RuleRef { policy: first, rule: HARMLESS.into() },
         })
@@ -61,12 +64,26 @@ impl Library {
 pub struct SessionPolicy {
     pub(super) bound: Vec<Bound>,
     detector: Option<Arc<Detector>>,
+    masks: Option<Arc<Masks>>,
+    request_detector: Arc<Detector>,
     /// Speaks when no policy does.
     undecided: RuleRef,
     harmless: RuleRef,
 }
 
 impl SessionPolicy {
+    /// What is protected from the session; `None` where nothing is.
+    #[must_use]
+    pub const fn masks(&self) -> Option<&Arc<Masks>> {
+        self.masks.as_ref()
+    }
+
+    /// Finds what is not kept of requests.
+    #[must_use]
+    pub const fn request_detector(&self) -> &Arc<Detector> {
+        &self.request_detector
+    }
+
     /// The verdict on a command with these facts. `text` is asked only by rules about text.
     #[must_use]
     pub fn decide(&self, facts: &Facts, text: &[u8]) -> Verdict {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use crate::model::mask::Derived;
+
 /// One `[policy.NAME]`.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,8 +22,8 @@ pub struct PolicyDocument {
     pub(super) lists: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     pub(super) rule: Vec<RuleDocument>,
-    #[expect(dead_code, reason = "refused while it is read")]
-    mask: Option<Masks>,
+    #[serde(default)]
+    pub(super) mask: Vec<MaskDocument>,
     #[expect(dead_code, reason = "refused while it is read")]
     record: Option<RecordingLevels>,
     #[expect(dead_code, reason = "refused while it is read")]
@@ -49,8 +51,56 @@ pub(super) enum UnknownWord {
 pub(super) struct OptionsDocument {
     #[serde(default)]
     pub(super) mode: Mode,
-    #[expect(dead_code, reason = "refused while it is read")]
-    derived: Option<Masks>,
+    /// What becomes of columns that are computed from a protected one.
+    #[serde(default)]
+    pub(super) derived: Derived,
+    /// What becomes of statements that take protected values elsewhere.
+    #[serde(default)]
+    pub(super) writes: WritesWord,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum WritesWord {
+    #[default]
+    Deny,
+    /// As the rules say.
+    Pass,
+}
+
+/// One `[[policy.NAME.mask]]`.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MaskDocument {
+    /// Names the mask in reports; `mask-1` and so on where it is absent.
+    pub(super) id: Option<String>,
+    pub(super) columns: Option<Texts>,
+    pub(super) detect: Option<Texts>,
+    #[serde(rename = "as")]
+    pub(super) how: StrategyDocument,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum StrategyDocument {
+    Redact,
+    Mask,
+    Null,
+    Hash,
+    Pseudonym,
+    Fpe,
+    Year,
+    Partial(PartialDocument),
+}
+
+/// How many characters stay at either end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PartialDocument {
+    #[serde(default)]
+    pub(super) keep_first: u8,
+    #[serde(default)]
+    pub(super) keep_last: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -258,7 +308,7 @@ impl<'de> Visitor<'de> for ActionVisitor {
         }
         while map.next_value::<IgnoredAny>().is_ok() && map.next_key::<IgnoredAny>()?.is_some() {}
         Err(match named.as_deref() {
-            Some("mask") => de::Error::custom("masks are not available in this version"),
+            Some("mask") => de::Error::custom("masks are not actions: write [[policy.NAME.mask]]"),
             Some(other) => de::Error::unknown_variant(other, &["hold"]),
             None => de::Error::custom("an action is \"allow\", \"deny\" or \"hold\""),
         })
@@ -280,7 +330,6 @@ macro_rules! later {
 }
 
 later! {
-    Masks "masks are"
     RecordingLevels "recording levels are"
     Alerts "alerts are"
     Expressions "`cel` conditions are"

@@ -15,6 +15,7 @@ mod decide;
 mod document;
 mod explain;
 mod glob;
+mod masks;
 mod problem;
 mod text;
 #[cfg(test)]
@@ -24,4 +25,5 @@ pub use compile::Library;
 pub use decide::{Circumstances, SessionPolicy, UnknownPolicy};
 pub use document::PolicyDocument;
 pub use explain::{ConditionReport, Explanation, FactsReport, PolicyReport, RuleReport};
+pub use masks::Masks;
 pub use problem::{Fault, Problem};

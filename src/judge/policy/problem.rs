@@ -59,6 +59,10 @@ pub enum Fault {
     NoQuorum { quorum: u16 },
     #[error("`{key} = \"{text}\"` is not a duration of at most {most_s} s")]
     BadDuration { key: &'static str, text: String, most_s: u64 },
+    #[error("the pattern `{pattern}` names no table")]
+    NoTable { pattern: String },
+    #[error("the mask names neither columns nor anything to detect")]
+    MasksNothing,
     #[error("there are too many rules: {count}")]
     TooManyRules { count: usize },
 }
@@ -103,6 +107,10 @@ impl Fault {
                 Some("use 1, or name as many reviewers as are needed".to_owned())
             }
             Self::BadDuration { .. } => Some(units::DURATION_HINT.to_owned()),
+            Self::NoTable { pattern } => Some(format!(
+                "write `*.{pattern}` for any table, or name one: `customers.{pattern}`"
+            )),
+            Self::MasksNothing => Some("add `columns = [...]` or `detect = [...]`".to_owned()),
             Self::TooManyRules { .. } => Some("split the policy".to_owned()),
         }
     }

@@ -3,6 +3,7 @@
 mod entities;
 mod functions;
 mod holding;
+mod masking;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -448,9 +449,10 @@ fn what_later_versions_will_know_is_refused_by_its_name() {
     let later = "not available in this version";
     for (toml, expected) in [
         ("unknown = \"allow\"", "by a rule that names them"),
-        ("[[mask]]\ncolumns = [\"a\"]", later),
-        ("options.derived = \"strict\"", later),
-        ("[[rule]]\nid = \"r\"\naction = { mask = \"x\" }", later),
+        ("options.derived = \"sometimes\"", "unknown variant `sometimes`"),
+        ("[[rule]]\nid = \"r\"\naction = { mask = \"x\" }", "masks are not actions"),
+        ("[[mask]]\ncolumns = [\"a.b\"]", "missing field `as`"),
+        ("[[mask]]\ncolumns = [\"a.b\"]\nas = \"blur\"", "unknown variant `blur`"),
         ("[[rule]]\nid = \"r\"\naction = \"deny\"\ncel = \"true\"", later),
         ("[[rule]]\nid = \"r\"\naction = \"deny\"\nwhen = { time.outside = \"x\" }", later),
         (
