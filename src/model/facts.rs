@@ -1,5 +1,7 @@
 //! What a command does, as far as its text tells: effects on objects, and what could not be told.
 
+use crate::limits::DRAWN_COLUMNS_MAX;
+
 /// Declares a set of named bits, so that names in policies and in output have one source.
 macro_rules! bit_set {
     ($(#[$doc:meta])* $name:ident { $($(#[$bit_doc:meta])* $bit:ident = $index:literal => $text:literal,)* }) => {
@@ -165,6 +167,117 @@ pub struct Statement {
     /// Functions called, or made to be called.
     pub functions: Vec<Function>,
     pub code: Code,
+    /// What the columns of the result may hold. Of a statement that is prepared, declared or
+    /// copied out: of the result that it will have.
+    pub outputs: Outputs,
+    /// What the statement puts where it can be read later: in a table, a view, a setting.
+    pub assigned: Draws,
+    /// Of a `COPY` that speaks to the client.
+    pub copy: Option<Box<Copy>>,
+}
+
+/// What a value may be made of, as far as stored values go. What decides whether there is a value
+/// at all (`WHERE`, `GROUP BY`, `HAVING`) does not count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Draws {
+    /// No stored value: constants, parameters, counts of rows, the clock.
+    Nothing,
+    /// Columns with these names, in order and each once, of the relations that the statement names.
+    /// `t.x` counts as a column `x` though it may be the function `x` of a row of `t`, so a name
+    /// that is no column of theirs stands for anything.
+    Columns(Box<[Box<str>]>),
+    #[default]
+    Anything,
+}
+
+impl Draws {
+    /// What a value of both may be made of.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, draws) | (draws, Self::Nothing) => draws.clone(),
+            (Self::Anything, _) | (_, Self::Anything) => Self::Anything,
+            (Self::Columns(ours), Self::Columns(theirs)) => {
+                Self::columns(ours.iter().chain(theirs).cloned().collect())
+            }
+        }
+    }
+
+    /// Columns with these names, in any order; anything, if they are too many to keep.
+    #[must_use]
+    pub fn columns(mut names: Vec<Box<str>>) -> Self {
+        names.sort_unstable();
+        names.dedup();
+        match names.len() {
+            0 => Self::Nothing,
+            1..=DRAWN_COLUMNS_MAX => Self::Columns(names.into()),
+            _ => Self::Anything,
+        }
+    }
+}
+
+/// What the columns of a statement's result may be made of. One whose origin the server tells
+/// needs none of this.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Outputs {
+    /// There is no result, or none that was looked into.
+    #[default]
+    Unknown,
+    /// One for each column, in order.
+    Each(Box<[Draws]>),
+    /// Any column without an origin.
+    All(Draws),
+}
+
+/// How a `COPY` speaks to the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    pub direction: CopyDirection,
+    pub source: CopySource,
+    pub format: CopyFormat,
+    pub delimiter: u8,
+    /// What stands for NULL, as written in the rows.
+    pub null: Box<[u8]>,
+    pub quote: u8,
+    pub escape: u8,
+    /// The first line has names.
+    pub header: bool,
+    pub force_quote: ForceQuote,
+    /// The rows may be in another encoding than the session's.
+    pub encoding_given: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyDirection {
+    FromClient,
+    ToClient,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopySource {
+    Relation {
+        schema: Option<Box<str>>,
+        name: Box<str>,
+        /// `None` stands for all, in the order of the table.
+        columns: Option<Box<[Box<str>]>>,
+    },
+    Query,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    Text,
+    Csv,
+    Binary,
+    /// An option was not understood: nothing else that is said of the rows can be relied on.
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForceQuote {
+    No,
+    All,
+    Columns(Box<[Box<str>]>),
 }
 
 /// A function that a statement names, spelt as the server would fold it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::model::facts::Facts;
+use crate::model::facts::{Copy, CopySource, Draws, Facts, ForceQuote, Outputs, Statement};
 
 /// Two generations: new and used entries live in the young one; when that holds half of the
 /// bound, it becomes the old one, and what was old and unused is dropped at once.
@@ -90,7 +90,7 @@ fn weight(text: &[u8], facts: &Facts) -> usize {
                         + function.schema.as_ref().map_or(0, |s| s.len())
                 })
                 .sum();
-            size_of_val(statement) + relations + functions
+            size_of_val(statement) + relations + functions + lineage(statement)
         })
         .sum();
     let names: usize = facts.executes.iter().map(|name| NAME_BYTES + name.len()).sum();
@@ -100,6 +100,45 @@ fn weight(text: &[u8], facts: &Facts) -> usize {
         + statements
         + names
         + facts.definitions.len() * NAME_BYTES * 2
+}
+
+/// What a statement's outputs, assignments and copying cost beside the statement itself.
+fn lineage(statement: &Statement) -> usize {
+    let outputs = match &statement.outputs {
+        Outputs::Unknown => 0,
+        Outputs::Each(each) => {
+            each.iter().map(|draws| size_of::<Draws>() + drawn(draws)).sum::<usize>()
+        }
+        Outputs::All(draws) => drawn(draws),
+    };
+    outputs + drawn(&statement.assigned) + statement.copy.as_deref().map_or(0, copied)
+}
+
+fn drawn(draws: &Draws) -> usize {
+    match draws {
+        Draws::Columns(columns) => names(columns),
+        Draws::Nothing | Draws::Anything => 0,
+    }
+}
+
+fn copied(copy: &Copy) -> usize {
+    let source = match &copy.source {
+        CopySource::Relation { schema, name, columns } => {
+            name.len()
+                + schema.as_ref().map_or(0, |schema| schema.len())
+                + columns.as_deref().map_or(0, names)
+        }
+        CopySource::Query => 0,
+    };
+    let quoted = match &copy.force_quote {
+        ForceQuote::Columns(columns) => names(columns),
+        ForceQuote::No | ForceQuote::All => 0,
+    };
+    size_of::<Copy>() + NAME_BYTES * 3 + copy.null.len() + source + quoted
+}
+
+fn names(names: &[Box<str>]) -> usize {
+    names.iter().map(|name| NAME_BYTES + name.len()).sum()
 }
 
 /// A name's pointer, length and allocation.

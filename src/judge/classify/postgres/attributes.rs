@@ -96,12 +96,16 @@ impl Walked for pg::ColumnRef {
     fn walk(&self, walk: &mut Walk) {
         walk.columns_seen += 1;
         walk.attributes.mention(self);
+        walk.draws_column(self);
         self.fields.walk(walk);
     }
 }
 
 impl Walked for pg::AIndirection {
     fn walk(&self, walk: &mut Walk) {
+        if self.indirection.iter().any(|part| !matches!(part.node, Some(NodeEnum::AIndices(_)))) {
+            walk.draws_anything();
+        }
         for name in self.indirection.iter().filter_map(text) {
             walk.function_perhaps(name);
         }

@@ -4,7 +4,8 @@
 /// True for relations that hold password hashes, other users' statements, samples of table
 /// contents, connection strings or the server's files.
 pub(super) fn is_sensitive(name: &str) -> bool {
-    SENSITIVE.binary_search(&name).is_ok()
+    // A table that keeps the long values of another.
+    SENSITIVE.binary_search(&name).is_ok() || name.starts_with("pg_toast_")
 }
 
 /// True for relations that the server itself keeps; writing to them is administration.
@@ -24,11 +25,15 @@ const SENSITIVE: &[&str] = &[
     "pg_hba_file_rules",
     "pg_ident_file_mappings",
     "pg_largeobject",
+    "pg_qualstats",
+    "pg_qualstats_all",
+    "pg_qualstats_pretty",
     "pg_replication_origin_status",
     "pg_shadow",
     "pg_shmem_allocations",
     "pg_stat_activity",
     "pg_stat_gssapi",
+    "pg_stat_monitor",
     "pg_stat_replication",
     "pg_stat_ssl",
     "pg_stat_statements",
@@ -39,6 +44,7 @@ const SENSITIVE: &[&str] = &[
     "pg_stats",
     "pg_stats_ext",
     "pg_stats_ext_exprs",
+    "pg_store_plans",
     "pg_subscription",
     "pg_user_mapping",
     "pg_user_mappings",

@@ -8,7 +8,7 @@ use crate::judge::classify::postgres::objects::{self, Kind};
 use crate::judge::classify::postgres::session::plain;
 use crate::judge::classify::postgres::tree::Walked;
 use crate::judge::classify::postgres::walk::{Walk, qualified};
-use crate::model::facts::{Access, Effects};
+use crate::model::facts::{Access, Draws, Effects};
 
 const CREATE: Effects = Effects::DDL_CREATE;
 const ALTER: Effects = Effects::DDL_ALTER;
@@ -24,8 +24,6 @@ plain! {
         options
     }
     CreateForeignTableStmt "CREATE FOREIGN TABLE" CREATE | NETWORK, Define { base_stmt options }
-    CreateTableAsStmt "CREATE TABLE AS" CREATE, Define { query into }
-    ViewStmt "CREATE VIEW" CREATE, Define { view aliases query options }
     IndexStmt "CREATE INDEX" CREATE, Define {
         relation index_params index_including_params options where_clause exclude_op_names
     }
@@ -117,6 +115,49 @@ named! {
     AlterTsConfigurationStmt "ALTER TEXT SEARCH CONFIGURATION" ALTER, cfgname { tokentype dicts }
     CreateFunctionStmt "CREATE FUNCTION" CREATE | CODE, funcname {
         parameters return_type options sql_body
+    }
+}
+
+impl Walked for pg::CreateTableAsStmt {
+    fn walk(&self, walk: &mut Walk) {
+        walk.commands("CREATE TABLE AS", CREATE);
+        walk.with_access(Access::Define, |walk| {
+            let rows = walk.rows_of(|walk| self.query.walk(walk));
+            walk.assigns(&rows.map_or(Draws::Anything, |rows| rows.whole));
+            self.into.walk(walk);
+        });
+    }
+}
+
+impl Walked for pg::ViewStmt {
+    fn walk(&self, walk: &mut Walk) {
+        walk.commands("CREATE VIEW", CREATE);
+        walk.with_access(Access::Define, |walk| {
+            self.view.walk(walk);
+            self.aliases.walk(walk);
+            let rows = walk.rows_of(|walk| self.query.walk(walk));
+            walk.assigns(&rows.map_or(Draws::Anything, |rows| rows.whole));
+            self.options.walk(walk);
+        });
+    }
+}
+
+/// The expression of a column is its default, or what it is converted by.
+impl Walked for pg::ColumnDef {
+    fn walk(&self, walk: &mut Walk) {
+        self.type_name.walk(walk);
+        computed(&self.raw_default, walk);
+        self.identity_sequence.walk(walk);
+        self.coll_clause.walk(walk);
+        self.constraints.walk(walk);
+        self.fdwoptions.walk(walk);
+    }
+}
+
+/// Walks an expression by which a column is computed. If it looks at others, it copies them.
+fn computed(expression: &Option<Box<pg::Node>>, walk: &mut Walk) {
+    if walk.drawn(|walk| expression.walk(walk)).has_columns() {
+        walk.assigns(&Draws::Anything);
     }
 }
 
@@ -224,7 +265,11 @@ impl Walked for pg::AlterTableCmd {
             walk.commands("ALTER TABLE", CODE);
         }
         self.newowner.walk(walk);
-        self.def.walk(walk);
+        if matches!(kind, Change::AtSetExpression) {
+            computed(&self.def, walk);
+        } else {
+            self.def.walk(walk);
+        }
     }
 }
 
@@ -232,7 +277,11 @@ impl Walked for pg::AlterTableCmd {
 impl Walked for pg::Constraint {
     fn walk(&self, walk: &mut Walk) {
         walk.with_access(Access::Read, |walk| self.pktable.walk(walk));
-        self.raw_expr.walk(walk);
+        if self.contype() == pg::ConstrType::ConstrGenerated {
+            computed(&self.raw_expr, walk);
+        } else {
+            self.raw_expr.walk(walk);
+        }
         self.keys.walk(walk);
         self.including.walk(walk);
         self.exclusions.walk(walk);

@@ -70,6 +70,77 @@ pub(super) fn meaning(name: &str) -> Meaning {
     Meaning { effects, flags, body }
 }
 
+/// True for functions of the server's own that return what their arguments do not hold, and what
+/// a setting, a sequence or the definitions of objects do not say either.
+pub(super) fn reaches(name: &str) -> bool {
+    if shows_others(name) {
+        return true;
+    }
+    match HARMLESS_LOOKING.iter().find(|(listed, _)| *listed == name) {
+        Some((_, effects)) => effects.intersects(Effects::READ),
+        None => !meaning(name).effects.is_empty(),
+    }
+}
+
+/// True for functions that show samples of values, or what other sessions do.
+pub(super) fn shows_others(name: &str) -> bool {
+    REACHING.contains(&name)
+}
+
+const REACHING: &[&str] = &[
+    "pg_mcv_list_items",
+    "pg_stat_get_activity",
+    "pg_stat_get_backend_activity",
+    "pg_stat_get_wal_receiver",
+    "pg_stat_statements",
+];
+
+/// True for functions that keep what they are given, to be read by another statement or session.
+pub(super) fn keeps(name: &str) -> bool {
+    KEEPING.contains(&name) || name.starts_with("pg_try_advisory_")
+}
+
+const KEEPING: &[&str] = &[
+    "lo_from_bytea",
+    "lo_put",
+    "lowrite",
+    "pg_advisory_lock",
+    "pg_advisory_lock_shared",
+    "pg_advisory_xact_lock",
+    "pg_advisory_xact_lock_shared",
+    "pg_logical_emit_message",
+    "pg_notify",
+    "set_config",
+    "setval",
+];
+
+/// True for functions of the server's own that say what is in a row, if called as if they were one
+/// of its columns.
+pub(super) fn takes_rows(name: &str) -> bool {
+    TAKING_ROWS.contains(&name)
+}
+
+const TAKING_ROWS: &[&str] = &[
+    "any_value",
+    "array_agg",
+    "concat",
+    "hash_record",
+    "json_agg",
+    "json_agg_strict",
+    "json_build_array",
+    "jsonb_agg",
+    "jsonb_agg_strict",
+    "jsonb_build_array",
+    "max",
+    "min",
+    "quote_literal",
+    "quote_nullable",
+    "record_send",
+    "row_to_json",
+    "to_json",
+    "to_jsonb",
+];
+
 /// Functions that only keep the server's process busy.
 const STALLING: &[&str] = &["pg_sleep", "pg_sleep_for", "pg_sleep_until"];
 

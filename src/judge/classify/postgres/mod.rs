@@ -4,10 +4,13 @@
 mod attributes;
 mod bindings;
 mod catalogue;
+mod copying;
 mod defines;
 mod functions;
 mod lex;
+mod lineage;
 mod objects;
+mod operators;
 pub(in crate::judge::classify) mod parser;
 mod reads;
 mod session;
@@ -111,6 +114,7 @@ fn gather(statements: &[pg_query::protobuf::RawStmt], text: &[u8]) -> Reading {
         let mut walk = Walk::new();
         statement.walk(&mut walk);
         walk.settle_attributes();
+        walk.settle_assigned();
         facts.effects |= walk.statement.effects;
         facts.flags |= walk.statement.flags;
         facts.statements.push(walk.statement);

@@ -4,32 +4,72 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf as pg;
 
+use crate::judge::classify::postgres::functions;
+use crate::judge::classify::postgres::lineage::{Columns, Rows, Scope};
 use crate::judge::classify::postgres::session::SettingName;
 use crate::judge::classify::postgres::tree::Walked;
-use crate::judge::classify::postgres::walk::Walk;
-use crate::model::facts::{Access, Definition, Effects, Flags, Unknown};
+use crate::judge::classify::postgres::walk::{Walk, qualified};
+use crate::model::facts::{
+    Access, Definition, Draws, Effects, Flags, Function, Origin, Outputs, Unknown,
+};
 
 impl Walked for pg::SelectStmt {
     fn walk(&self, walk: &mut Walk) {
+        let is_asked = walk.is_asked();
         walk.queries("SELECT", Effects::READ);
         walk.within_query(|walk| {
-            walk.with_queries(self.with_clause.as_ref(), |walk| select_body(self, walk));
+            walk.with_queries(self.with_clause.as_ref(), |walk| {
+                let rows = if is_asked {
+                    Some(rows(self, walk))
+                } else {
+                    parts(self, walk);
+                    None
+                };
+                conditions(self, walk);
+                walk.answers_if(is_asked, rows);
+            });
         });
     }
 }
 
-fn select_body(select: &pg::SelectStmt, walk: &mut Walk) {
+/// Walks what makes the rows of a query that nobody asks for them.
+fn parts(select: &pg::SelectStmt, walk: &mut Walk) {
     select.larg.walk(walk);
     select.rarg.walk(walk);
     select.into_clause.walk(walk);
+    targets(select, walk, Walked::walk);
+    select.window_clause.walk(walk);
+    select.values_lists.walk(walk);
+}
+
+/// The same, and says what they are made of.
+fn rows(select: &pg::SelectStmt, walk: &mut Walk) -> Rows {
+    if select.op() != pg::SetOperation::SetopNone {
+        let left = walk.rows_of(|walk| select.larg.walk(walk));
+        let right = walk.rows_of(|walk| select.rarg.walk(walk));
+        return Rows::combined(left, right);
+    }
+    if let Some(first) = select.values_lists.first() {
+        let width = match &first.node {
+            Some(NodeEnum::List(list)) => list.items.len(),
+            Some(_) | None => 0,
+        };
+        let values = walk.drawn(|walk| select.values_lists.walk(walk));
+        return Rows::of_values(width, values);
+    }
+    select.into_clause.walk(walk);
+    let window = walk.drawn(|walk| select.window_clause.walk(walk));
+    let mut columns = Columns::new(Scope::of(&select.from_clause, walk), window);
+    targets(select, walk, |target, walk| columns.walk(target, walk));
+    columns.rows(select.into_clause.is_some())
+}
+
+fn conditions(select: &pg::SelectStmt, walk: &mut Walk) {
     select.distinct_clause.walk(walk);
-    targets(select, walk);
     select.from_clause.walk(walk);
     select.where_clause.walk(walk);
     select.group_clause.walk(walk);
     select.having_clause.walk(walk);
-    select.window_clause.walk(walk);
-    select.values_lists.walk(walk);
     select.sort_clause.walk(walk);
     select.limit_offset.walk(walk);
     select.limit_count.walk(walk);
@@ -38,13 +78,13 @@ fn select_body(select: &pg::SelectStmt, walk: &mut Walk) {
 
 /// Only a statement's outermost query is asked for the setting that it selects: within another,
 /// `pg_settings` may be one of its `WITH` queries.
-fn targets(select: &pg::SelectStmt, walk: &mut Walk) {
+fn targets(select: &pg::SelectStmt, walk: &mut Walk, mut each: impl FnMut(&pg::Node, &mut Walk)) {
     let setting = SettingName::selected(select).filter(|_| walk.is_in_outermost_query());
     for target in &select.target_list {
         if SettingName::is_of(target) {
             walk.selected_setting.clone_from(&setting);
         }
-        target.walk(walk);
+        each(target, walk);
     }
 }
 
@@ -124,7 +164,24 @@ impl Walked for pg::RangeTableSample {
 impl Walked for pg::FuncCall {
     fn walk(&self, walk: &mut Walk) {
         walk.call(self);
-        call_parts(self, walk);
+        if qualified(&self.funcname).1.is_some_and(functions::keeps) {
+            let kept = walk.drawn(|walk| call_parts(self, walk));
+            walk.assigns(&kept.draws(&Scope::nowhere()));
+        } else {
+            call_parts(self, walk);
+        }
+    }
+}
+
+impl Walked for pg::WindowDef {
+    fn walk(&self, walk: &mut Walk) {
+        if !self.name.is_empty() || !self.refname.is_empty() {
+            walk.draws_named_window();
+        }
+        self.partition_clause.walk(walk);
+        self.order_clause.walk(walk);
+        self.start_offset.walk(walk);
+        self.end_offset.walk(walk);
     }
 }
 
@@ -142,12 +199,27 @@ impl Walked for pg::ExplainStmt {
         walk.commands("EXPLAIN", Effects::EXPLAIN);
         self.options.walk(walk);
         if self.options.iter().any(may_switch_on_analyze) {
-            self.query.walk(walk);
+            walk.outputs_of(|walk| self.query.walk(walk));
         } else {
             // Planning reads statistics, which tell of the contents.
             walk.has(Effects::READ);
-            walk.only_planned(|walk| self.query.walk(walk));
+            walk.only_planned(|walk| {
+                walk.outputs_of(|walk| self.query.walk(walk));
+            });
         }
+        walk.statement.outputs = plan(walk);
+    }
+}
+
+/// A plan's text has the request's own constants, and what planning makes of them.
+fn plan(walk: &Walk) -> Outputs {
+    let is_own = |function: &Function| function.origin == Origin::Server;
+    if !walk.executes.is_empty() {
+        Outputs::Unknown
+    } else if walk.statement.functions.iter().all(is_own) {
+        Outputs::All(Draws::Nothing)
+    } else {
+        Outputs::All(Draws::Anything)
     }
 }
 
@@ -173,7 +245,7 @@ impl Walked for pg::PrepareStmt {
         walk.commands("PREPARE", Effects::NONE);
         walk.definitions.push(Definition::Statement(self.name.as_str().into()));
         self.argtypes.walk(walk);
-        self.query.walk(walk);
+        walk.statement.outputs = walk.outputs_of(|walk| self.query.walk(walk));
     }
 }
 
@@ -182,7 +254,12 @@ impl Walked for pg::ExecuteStmt {
         walk.commands("EXECUTE", Effects::NONE);
         walk.executes.push(self.name.as_str().into());
         walk.unknown.get_or_insert(Unknown::UnseenName);
-        self.params.walk(walk);
+        // What the statement does with its parameters is said where it is prepared.
+        let parameters = walk.drawn(|walk| self.params.walk(walk)).draws(&Scope::nowhere());
+        walk.assigns(&parameters);
+        if parameters != Draws::Nothing {
+            walk.statement.outputs = Outputs::All(parameters);
+        }
     }
 }
 
@@ -198,7 +275,7 @@ impl Walked for pg::DeclareCursorStmt {
     fn walk(&self, walk: &mut Walk) {
         walk.commands("DECLARE", Effects::READ);
         walk.definitions.push(Definition::Cursor(self.portalname.as_str().into()));
-        self.query.walk(walk);
+        walk.statement.outputs = walk.outputs_of(|walk| self.query.walk(walk));
     }
 }
 
@@ -211,6 +288,27 @@ impl Walked for pg::FetchStmt {
 impl Walked for pg::ClosePortalStmt {
     fn walk(&self, walk: &mut Walk) {
         walk.commands("CLOSE", Effects::NONE);
+    }
+}
+
+/// A statement by itself: what it returns is the result.
+impl Walked for pg::RawStmt {
+    fn walk(&self, walk: &mut Walk) {
+        let statement = self.stmt.as_ref().and_then(|statement| statement.node.as_ref());
+        if matches!(
+            statement,
+            Some(
+                NodeEnum::SelectStmt(_)
+                    | NodeEnum::InsertStmt(_)
+                    | NodeEnum::UpdateStmt(_)
+                    | NodeEnum::DeleteStmt(_)
+                    | NodeEnum::MergeStmt(_)
+            )
+        ) {
+            walk.statement.outputs = walk.outputs_of(|walk| self.stmt.walk(walk));
+        } else {
+            self.stmt.walk(walk);
+        }
     }
 }
 

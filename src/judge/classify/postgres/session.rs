@@ -6,7 +6,7 @@ use pg_query::protobuf as pg;
 use crate::judge::classify::postgres::reads;
 use crate::judge::classify::postgres::tree::Walked;
 use crate::judge::classify::postgres::walk::{Walk, text};
-use crate::model::facts::{Access, Effects, Flags};
+use crate::model::facts::{Access, Draws, Effects, Flags, Outputs};
 
 impl Walked for pg::VariableSetStmt {
     fn walk(&self, walk: &mut Walk) {
@@ -196,6 +196,8 @@ impl Walk {
 impl Walked for pg::VariableShowStmt {
     fn walk(&self, walk: &mut Walk) {
         walk.commands("SHOW", Effects::READ);
+        // What a setting was made of is asked where it is set.
+        walk.statement.outputs = Outputs::All(Draws::Nothing);
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub(in crate::judge) mod clients;
 pub(in crate::judge) mod corpus;
+mod lineage;
+mod museum;
 
 use std::collections::BTreeSet;
 
@@ -203,6 +205,24 @@ fn hostile() -> Vec<(&'static str, String)> {
         let depth = 2_000.min(most / (open.len() + close.len()));
         texts.push((close, format!("SELECT {}{inner}{}", open.repeat(depth), close.repeat(depth))));
     }
+    // Many values, each of which is held against many names.
+    let repeated = |part: &str| vec![part; most / 3 / (part.len() + 1)].join(",");
+    let distinct = |bytes: usize| {
+        (0..bytes / 8).map(|number| format!("c{number}")).collect::<Vec<_>>().join(",")
+    };
+    texts.push(("FROM", format!("SELECT {} FROM {}", repeated("a"), repeated("b"))));
+    texts.push(("columns", format!("SELECT f({}) FROM a", distinct(most))));
+    texts.push(("targets", format!("SELECT {} FROM {}", distinct(most / 2), distinct(most / 2))));
+    let changes = "w AS (UPDATE a SET b = c FROM d RETURNING e || f),".repeat(most / 51);
+    texts.push(("WITH", format!("WITH {changes} v AS (TABLE w) SELECT {}", "x")));
+    texts.push((
+        "windows",
+        format!(
+            "SELECT {} FROM a WINDOW w AS (ORDER BY {})",
+            vec!["f() OVER w"; most / 24].join(","),
+            distinct(most / 3)
+        ),
+    ));
     texts.push(("", "(".repeat(100_000)));
     texts
 }

@@ -150,10 +150,7 @@ transparent! {
     BooleanTest { arg }
     SetToDefault {}
     JoinExpr { larg rarg using_clause join_using_alias quals alias }
-    TypeName { names typmods array_bounds }
     ParamRef {}
-    AExpr { name lexpr rexpr }
-    TypeCast { arg type_name }
     CollateClause { arg collname }
     RoleSpec {}
     AStar {}
@@ -162,11 +159,9 @@ transparent! {
     ResTarget { indirection val }
     MultiAssignRef { source }
     SortBy { node use_op }
-    WindowDef { partition_clause order_clause start_offset end_offset }
     RangeSubselect { subquery alias }
     RangeTableFunc { docexpr rowexpr namespaces columns alias }
     RangeTableFuncCol { type_name colexpr coldefexpr }
-    ColumnDef { type_name raw_default identity_sequence coll_clause constraints fdwoptions }
     IndexElem { expr collation opclass opclassopts }
     XmlSerialize { expr type_name }
     PartitionElem { expr collation opclass }
@@ -209,7 +204,6 @@ transparent! {
     PublicationObjSpec { pubtable }
     List { items }
     DefElem { arg }
-    RawStmt { stmt }
     AConst {}
     Integer {}
     Float {}

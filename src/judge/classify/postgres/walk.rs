@@ -7,11 +7,12 @@ use pg_query::protobuf as pg;
 use crate::judge::classify::postgres::attributes::Attributes;
 use crate::judge::classify::postgres::catalogue;
 use crate::judge::classify::postgres::functions;
+use crate::judge::classify::postgres::lineage::Lineage;
 use crate::judge::classify::postgres::session::SettingName;
 use crate::judge::classify::postgres::tree::Walked;
 use crate::limits::DISTINCT_NAMES_CHECKED;
 use crate::model::facts::{
-    Access, Code, Definition, Effects, Flags, Function, Origin, Relation, Statement, Unknown,
+    Access, Code, Definition, Draws, Effects, Flags, Function, Origin, Relation, Statement, Unknown,
 };
 
 /// Whether what is walked over will run when the command runs.
@@ -41,6 +42,7 @@ pub(super) struct Walk {
     /// Of the call that is walked next: the setting that its first argument is the name of.
     pub(super) selected_setting: Option<SettingName>,
     pub(super) attributes: Attributes,
+    pub(super) lineage: Lineage,
     access: Access,
     running: Running,
     /// Queries that are being walked, one within the other.
@@ -54,7 +56,7 @@ pub(super) struct Walk {
 impl Walk {
     pub(super) fn new() -> Self {
         Self {
-            statement: Statement::default(),
+            statement: Statement { assigned: Draws::Nothing, ..Statement::default() },
             definitions: Vec::new(),
             executes: Vec::new(),
             unknown: None,
@@ -62,6 +64,7 @@ impl Walk {
             columns_seen: 0,
             selected_setting: None,
             attributes: Attributes::default(),
+            lineage: Lineage::default(),
             access: Access::Read,
             queries_open: 0,
             running: Running::Runs,
@@ -124,10 +127,13 @@ impl Walk {
         self.access = outer;
     }
 
-    /// Walks a query.
+    /// Walks a query. A value that is made of its rows may be made of anything.
     pub(super) fn within_query(&mut self, inner: impl FnOnce(&mut Self)) {
         self.queries_open += 1;
+        let drawing = self.lineage.suspended();
         self.with_access(Access::Read, inner);
+        self.lineage.resume(drawing);
+        self.draws_anything();
         self.queries_open -= 1;
     }
 
@@ -174,11 +180,27 @@ impl Walk {
 
     pub(super) fn relation_for(&mut self, relation: &pg::RangeVar, access: Access) {
         let schema = Some(relation.schemaname.as_str()).filter(|name| !name.is_empty());
-        let of_with = schema.is_none()
-            && access == Access::Read
-            && self.ctes.iter().any(|name| **name == *relation.relname);
-        if !of_with {
+        if access != Access::Read || !self.is_with_query(relation) {
             self.object(schema, &relation.relname, access);
+        }
+    }
+
+    /// True if the name, where it is read from, is that of a `WITH` query.
+    pub(super) fn is_with_query(&self, relation: &pg::RangeVar) -> bool {
+        relation.schemaname.is_empty() && self.ctes.iter().any(|name| **name == *relation.relname)
+    }
+
+    /// The statement puts values somewhere that draw on this.
+    pub(super) fn assigns(&mut self, draws: &Draws) {
+        if self.running == Running::Runs {
+            self.statement.assigned = self.statement.assigned.union(draws);
+        }
+    }
+
+    /// All of the statement has been walked. Code that does not show may store anything.
+    pub(super) fn settle_assigned(&mut self) {
+        if self.statement.code == Code::Unnamed {
+            self.statement.assigned = Draws::Anything;
         }
     }
 
@@ -243,8 +265,14 @@ impl Walk {
         let meaning = functions::meaning(name);
         self.statement.effects |= meaning.effects;
         self.statement.flags |= meaning.flags;
+        if functions::shows_others(name) {
+            self.statement.flags |= Flags::CATALOG_SENSITIVE;
+        }
         if origin == Origin::Elsewhere {
             self.statement.effects |= Effects::CODE_EXEC;
+        }
+        if origin == Origin::Elsewhere || functions::reaches(name) {
+            self.draws_anything();
         }
         let function = Function {
             schema: schema.map(Box::from),

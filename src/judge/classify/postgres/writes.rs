@@ -1,25 +1,33 @@
-//! Statements that change rows, and `COPY`.
+//! Statements that change rows.
 
+use pg_query::NodeEnum;
 use pg_query::protobuf as pg;
 
+use crate::judge::classify::postgres::lineage::{Columns, Mix, Rows, Scope};
 use crate::judge::classify::postgres::tree::Walked;
 use crate::judge::classify::postgres::truth::{self, Selects};
 use crate::judge::classify::postgres::walk::Walk;
-use crate::model::facts::{Access, Effects, Flags};
+use crate::model::facts::{Access, Draws, Effects, Flags};
 
 impl Walked for pg::InsertStmt {
     fn walk(&self, walk: &mut Walk) {
+        let is_asked = walk.is_asked();
         walk.queries("INSERT", Effects::INSERT);
         walk.with_queries(self.with_clause.as_ref(), |walk| {
-            target(self.relation.as_ref(), self.returning_clause.as_ref(), walk);
+            let target = Target { relation: self.relation.as_ref(), more: &[] };
+            let rows = target.walk(self.returning_clause.as_ref(), walk);
             self.cols.walk(walk);
             insert_source(self, walk);
             if let Some(conflict) = &self.on_conflict_clause {
                 if conflict.action == pg::OnConflictAction::OnconflictUpdate as i32 {
                     walk.queries("INSERT", Effects::UPDATE);
                 }
-                conflict.walk(walk);
+                conflict.infer.walk(walk);
+                let set = walk.drawn(|walk| conflict.target_list.walk(walk));
+                target.assign(set, walk);
+                conflict.where_clause.walk(walk);
             }
+            walk.answers_if(is_asked, rows);
         });
     }
 }
@@ -28,11 +36,19 @@ impl Walked for pg::InsertStmt {
 fn insert_source(insert: &pg::InsertStmt, walk: &mut Walk) {
     let source = insert.select_stmt.as_ref();
     match source.and_then(|source| source.node.as_ref()) {
-        Some(pg_query::NodeEnum::SelectStmt(select)) if is_plain_values(select) => {
+        Some(NodeEnum::SelectStmt(select)) if is_plain_values(select) => {
             walk.passed();
-            walk.with_access(Access::Read, |walk| select.values_lists.walk(walk));
+            let values = walk.drawn(|walk| {
+                walk.with_access(Access::Read, |walk| select.values_lists.walk(walk));
+            });
+            walk.assigns(&values.draws(&Scope::nowhere()));
         }
-        Some(_) | None => insert.select_stmt.walk(walk),
+        Some(_) => {
+            let rows = walk.rows_of(|walk| insert.select_stmt.walk(walk));
+            walk.assigns(&rows.map_or(Draws::Anything, |rows| rows.whole));
+        }
+        // The columns' defaults.
+        None => {}
     }
 }
 
@@ -47,42 +63,59 @@ fn is_plain_values(select: &pg::SelectStmt) -> bool {
 
 impl Walked for pg::UpdateStmt {
     fn walk(&self, walk: &mut Walk) {
+        let is_asked = walk.is_asked();
         walk.queries("UPDATE", Effects::UPDATE);
         walk.with_queries(self.with_clause.as_ref(), |walk| {
-            target(self.relation.as_ref(), self.returning_clause.as_ref(), walk);
-            self.target_list.walk(walk);
+            let target = Target { relation: self.relation.as_ref(), more: &self.from_clause };
+            let rows = target.walk(self.returning_clause.as_ref(), walk);
+            let set = walk.drawn(|walk| self.target_list.walk(walk));
+            target.assign(set, walk);
             source(&self.from_clause, walk);
             selection(self.where_clause.as_deref(), walk);
+            walk.answers_if(is_asked, rows);
         });
     }
 }
 
 impl Walked for pg::DeleteStmt {
     fn walk(&self, walk: &mut Walk) {
+        let is_asked = walk.is_asked();
         walk.queries("DELETE", Effects::DELETE);
         walk.with_queries(self.with_clause.as_ref(), |walk| {
-            target(self.relation.as_ref(), self.returning_clause.as_ref(), walk);
+            let target = Target { relation: self.relation.as_ref(), more: &self.using_clause };
+            let rows = target.walk(self.returning_clause.as_ref(), walk);
             source(&self.using_clause, walk);
             selection(self.where_clause.as_deref(), walk);
+            walk.answers_if(is_asked, rows);
         });
     }
 }
 
 impl Walked for pg::MergeStmt {
     fn walk(&self, walk: &mut Walk) {
+        let is_asked = walk.is_asked();
         walk.queries("MERGE", Effects::READ);
         walk.with_queries(self.with_clause.as_ref(), |walk| {
-            target(self.relation.as_ref(), self.returning_clause.as_ref(), walk);
+            let more = self.source_relation.as_deref().map_or(&[][..], std::slice::from_ref);
+            let target = Target { relation: self.relation.as_ref(), more };
+            let rows = target.walk(self.returning_clause.as_ref(), walk);
             walk.with_access(Access::Read, |walk| self.source_relation.walk(walk));
             for clause in &self.merge_when_clauses {
-                if let Some(pg_query::NodeEnum::MergeWhenClause(clause)) = &clause.node {
+                walk.passed();
+                if let Some(NodeEnum::MergeWhenClause(clause)) = &clause.node {
                     merge_action(clause, self.join_condition.as_deref(), walk);
+                    clause.condition.walk(walk);
+                    let set = walk.drawn(|walk| {
+                        clause.target_list.walk(walk);
+                        clause.values.walk(walk);
+                    });
+                    target.assign(set, walk);
                 } else {
                     walk.unlisted();
                 }
             }
             self.join_condition.walk(walk);
-            self.merge_when_clauses.walk(walk);
+            walk.answers_if(is_asked, rows);
         });
     }
 }
@@ -125,48 +158,41 @@ impl Walked for pg::TruncateStmt {
     }
 }
 
-impl Walked for pg::CopyStmt {
-    fn walk(&self, walk: &mut Walk) {
-        let (verb, effects, access) = if self.is_from {
-            ("COPY FROM", Effects::COPY_IN | Effects::INSERT, Access::Write)
-        } else {
-            ("COPY TO", Effects::COPY_OUT | Effects::READ, Access::Read)
-        };
-        walk.commands(verb, effects);
-        if self.is_program {
-            walk.commands(verb, Effects::PROGRAM_EXEC);
-        } else if !self.filename.is_empty() {
-            walk.commands(
-                verb,
-                if self.is_from { Effects::FILE_READ } else { Effects::FILE_WRITE },
-            );
-        }
-        walk.with_access(access, |walk| self.relation.walk(walk));
-        self.query.walk(walk);
-        self.attlist.walk(walk);
-        self.options.walk(walk);
-        walk.with_access(Access::Read, |walk| self.where_clause.walk(walk));
-    }
+/// The relation that a statement changes, and what else the statement reads.
+struct Target<'t> {
+    relation: Option<&'t pg::RangeVar>,
+    more: &'t [pg::Node],
 }
 
-/// The relation that a statement changes. What `RETURNING` shows is read from it.
-fn target(
-    relation: Option<&pg::RangeVar>,
-    returning: Option<&pg::ReturningClause>,
-    walk: &mut Walk,
-) {
-    if let Some(relation) = relation {
-        walk.relation_for(relation, Access::Write);
-        relation.alias.walk(walk);
-    }
-    if let Some(returning) = returning {
+impl<'t> Target<'t> {
+    /// Walks the relation, and what `RETURNING` shows: it is read from there.
+    fn walk(&self, returning: Option<&'t pg::ReturningClause>, walk: &mut Walk) -> Option<Rows> {
+        if let Some(relation) = self.relation {
+            walk.relation_for(relation, Access::Write);
+            relation.alias.walk(walk);
+        }
+        let returning = returning?;
         walk.queries("", Effects::READ);
         walk.flag(Flags::RETURNING);
-        if let Some(relation) = relation {
+        if let Some(relation) = self.relation {
             let schema = Some(relation.schemaname.as_str()).filter(|name| !name.is_empty());
             walk.object(schema, &relation.relname, Access::Read);
         }
-        walk.with_access(Access::Read, |walk| returning.walk(walk));
+        let scope = Scope::of_change(self.relation, Some(returning)).and(self.more, walk);
+        let mut columns = Columns::new(scope, Mix::default());
+        walk.with_access(Access::Read, |walk| {
+            returning.options.walk(walk);
+            for target in &returning.exprs {
+                columns.walk(target, walk);
+            }
+        });
+        Some(columns.rows(false))
+    }
+
+    /// The relation gets values that are made of `set`.
+    fn assign(&self, set: Mix, walk: &mut Walk) {
+        let scope = Scope::of_change(self.relation, None).and(self.more, walk);
+        walk.assigns(&set.draws(&scope));
     }
 }
 
