@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use crate::judge::classify::twin;
 use crate::limits::{BLOCK_RAW_BYTES_MAX, STATEMENT_BYTES_MAX};
+use crate::mask::cell::{self, Field, Format, Keys, Replaced, Shape};
 use crate::model::entity::EntitySet;
 use crate::model::facts::{Effects, Facts};
+use crate::model::mask::Strategy;
 use crate::model::session::Leg;
 use crate::model::target::Protocol;
 use crate::record::BlockKind;
@@ -20,8 +22,8 @@ use crate::record::run::Runs;
 use crate::record::verify::verify;
 use crate::scan::Detector;
 use crate::wire::{
-    Asked, Farewell, Machine, Purpose, Refusal, RefusalKind, Said, Setting, Step, TlsFacts,
-    UpstreamLogin,
+    Asked, Edit, Editor, Farewell, Machine, Part, Purpose, Refusal, RefusalKind, Said, Setting,
+    Step, TlsFacts, UpstreamLogin,
 };
 
 /// Both legs of an open session, with bytes for each in turn: the first byte of a portion tells
@@ -240,6 +242,95 @@ pub fn scan_diff(input: &[u8]) {
     assert!(by_vectors == by_bytes, "a NUL behind the text changes what is found in it");
 }
 
+/// A cell of any bytes, under any shape and strategy, which the first three bytes choose. What
+/// stands in can be read as the shape again, the same cell has the same stand-in, and NULL leaves
+/// nothing behind.
+pub fn mask_cell(input: &[u8]) {
+    let [shape, how, ends, bytes @ ..] = input else { return };
+    let shape = mask_shape(*shape);
+    let format = if how % 2 == 0 { Format::Text } else { Format::Binary };
+    let strategy = match (how / 2) % 9 {
+        0 => Some(Strategy::Null),
+        1 => Some(Strategy::Redact),
+        2 => Some(Strategy::Mask),
+        3 => Some(Strategy::Hash),
+        4 => Some(Strategy::Pseudonym),
+        5 => Some(Strategy::Fpe),
+        6 => Some(Strategy::Partial { keep_first: ends % 16, keep_last: ends / 16 }),
+        7 => Some(Strategy::Year),
+        _ => None,
+    };
+    let keys = Keys::new(&[7; 32]);
+    let stand_in = |cell: &[u8], out: &mut Vec<u8>| match strategy {
+        Some(strategy) => cell::replace(strategy, &shape, format, cell, &keys, out),
+        None => cell::replace_fields(&shape, format, cell, &keys, out),
+    };
+    let mut out = b"before".to_vec();
+    let replaced = stand_in(bytes, &mut out);
+    let Some(written) = out.strip_prefix(b"before") else {
+        unreachable!("what stood in front is gone")
+    };
+    let mut again = Vec::new();
+    assert!(stand_in(bytes, &mut again) == replaced && again == written, "it is replaced twice");
+    if replaced == Replaced::Null {
+        assert!(written.is_empty(), "NULL leaves bytes behind");
+    } else if strategy.is_some() {
+        // Everything that reads its cell at all reads it here.
+        let reads = cell::replace(Strategy::Pseudonym, &shape, format, written, &keys, &mut again);
+        assert!(reads == Replaced::Written, "{strategy:?} of {shape:?} wrote what is none");
+    }
+    if let Some(filler) = cell::same_length_filler(&shape, format) {
+        let (mut whole, mut pieces) = (bytes.to_vec(), bytes.to_vec());
+        filler.fill(bytes.len(), 0, &mut whole);
+        let cut = usize::from(*ends).min(bytes.len());
+        let (left, right) = pieces.split_at_mut(cut);
+        filler.fill(bytes.len(), 0, left);
+        filler.fill(bytes.len(), cut, right);
+        assert!(whole == pieces, "pieces are filled otherwise");
+    }
+    let _any = cell::is_ours(bytes);
+}
+
+/// One shape of each kind, and some in each other.
+fn mask_shape(choice: u8) -> Shape {
+    let built_in = |oid| Shape::built_in(oid, -1).unwrap_or(Shape::Opaque);
+    let labels = || Shape::Enum(["sad", "it's \"ok\""].map(Box::from).into());
+    let field = |type_oid, shape, protection| Field { type_oid, shape, protection };
+    let row = |inner| {
+        let masked = Some(Strategy::Mask);
+        Shape::Composite(
+            [
+                field(23, built_in(23), None),
+                field(25, built_in(25), masked),
+                field(1700, built_in(1700), Some(Strategy::Fpe)),
+                field(16384, inner, None),
+            ]
+            .into(),
+        )
+    };
+    match choice {
+        0 => Shape::Opaque,
+        1 => labels(),
+        2 => Shape::Array(Arc::new(labels()), 16384),
+        3 => row(labels()),
+        4 => Shape::Array(Arc::new(row(built_in(1009))), 16385),
+        5 => row(Shape::Array(Arc::new(row(built_in(1231))), 16385)),
+        6 => Shape::Text { max_chars: Some(8), pads: false },
+        7 => Shape::Text { max_chars: Some(8), pads: true },
+        choice => {
+            let oids = MASK_OIDS.get(usize::from(choice - 8) % MASK_OIDS.len());
+            oids.map_or(Shape::Opaque, |oid| built_in(*oid))
+        }
+    }
+}
+
+/// A built-in type of each shape, and arrays.
+const MASK_OIDS: &[u32] = &[
+    16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 142, 600, 601, 602, 603, 604, 628, 650, 700, 701, 718,
+    774, 790, 829, 869, 1042, 1082, 1083, 1114, 1184, 1186, 1266, 1560, 1562, 1700, 2950, 3614,
+    3615, 3802, 3904, 4451, 1009, 1020, 1231, 1001, 1185, 3807, 2951,
+];
+
 fn portions(input: &[u8]) -> Vec<(Leg, &[u8])> {
     let mut portions = Vec::new();
     let mut rest = input;
@@ -367,6 +458,15 @@ impl Passage {
                 } else {
                     self.take(leg, bytes);
                 }
+            }
+            Step::Show { bytes, shown } => {
+                assert!(leg == Leg::Upstream, "the bot's own words are shown");
+                let answer = self.unread(leg).get(..bytes).unwrap_or_default().to_vec();
+                let mut anew = Vec::new();
+                let changed = self.machine.rewrite(&shown, &answer, &mut Untouched, &mut anew);
+                let changed = changed.map_err(|fault| self.at_fault(fault.leg))?;
+                assert!(!changed, "something was replaced by nothing");
+                self.relay(leg, bytes);
             }
             Step::StartTls { bytes, leg: of } => {
                 assert!(of == leg, "TLS begins on the other leg");
@@ -563,3 +663,16 @@ const READY: &[u8] = b"Z\0\0\0\x05I";
 const COMMANDS: &[u8] = b"P\0\0\0\x11s\0SELECT 1\0\0\0\
     D\0\0\0\x07Ss\0B\0\0\0\x0d\0s\0\0\0\0\0\0\0E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04\
     Q\0\0\0\x0dSELECT 2\0";
+
+/// Looks at everything and replaces nothing.
+struct Untouched;
+
+impl Editor for Untouched {
+    fn cell(&mut self, _column: usize, _value: &[u8], _out: &mut Vec<u8>) -> Edit {
+        Edit::Keep
+    }
+
+    fn words(&mut self, _part: Part<'_>, _words: &[u8], _out: &mut Vec<u8>) -> Edit {
+        Edit::Keep
+    }
+}

@@ -68,5 +68,10 @@ fn scan_diff_holds() {
     replay("scan_diff", fuzzing::scan_diff);
 }
 
+#[test]
+fn mask_cell_holds() {
+    replay("mask_cell", fuzzing::mask_cell);
+}
+
 /// Places at which an input is cut and damaged.
 const PLACES: usize = 64;
