@@ -3,6 +3,7 @@
 //! workers by what it can be asked for; never how a worker does it.
 
 pub mod approvals;
+pub mod catalogue;
 pub mod dial;
 mod fetch;
 pub mod harden;
