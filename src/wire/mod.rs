@@ -27,6 +27,9 @@ pub enum Step {
     /// The first `bytes` begin a command. Answer with `accept` (then they go on unchanged) or
     /// with `refuse` (then they are consumed) before the next step.
     Judge { bytes: usize, asked: Box<Asked> },
+    /// The first `bytes` are whole messages of an answer in which values may stand. They go on as
+    /// they are, or as `rewrite` leaves them.
+    Show { bytes: usize, shown: Shown },
     /// The first `bytes` are consumed; send what was said, then begin TLS on `leg`, and report
     /// with `tls_started`.
     StartTls { bytes: usize, leg: Leg },
@@ -51,12 +54,87 @@ impl Step {
             Self::Relay { bytes }
             | Self::Drop { bytes }
             | Self::Judge { bytes, .. }
+            | Self::Show { bytes, .. }
             | Self::StartTls { bytes, .. }
             | Self::Login { bytes, .. }
             | Self::Opened { bytes }
             | Self::Finish { bytes } => *bytes,
         }
     }
+}
+
+/// What a piece of an answer holds. `number` is the exchange that it answers.
+pub enum Shown {
+    /// Rows of one result.
+    Rows { number: u64, columns: Arc<[Column]> },
+    /// A description of a result: what its columns are called.
+    Description,
+    /// An error or a notice. `None` where it answers nothing.
+    Words { number: Option<u64> },
+    /// Something that one session tells others, or the value of a setting.
+    Aside,
+    /// A copy to the bot begins.
+    CopyBegins { number: u64, columns: usize, binary: bool },
+    /// Rows of that copy.
+    Copied { number: u64 },
+}
+
+/// A column of a result, as the target describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The relation that it is a plain column of; zero where it is computed.
+    pub table: u32,
+    /// Its number there; zero for the whole row.
+    pub attribute: i16,
+    pub type_oid: u32,
+    pub type_modifier: i32,
+    pub binary: bool,
+}
+
+/// Looks at the values in an answer and replaces some of them.
+pub trait Editor {
+    /// A row begins.
+    fn row(&mut self) {}
+
+    /// A value of the row's column `column`; nulls are not shown. What takes its place is appended
+    /// to `out`.
+    fn cell(&mut self, column: usize, value: &[u8], out: &mut Vec<u8>) -> Edit;
+
+    /// A text. What takes its place is appended to `out`; it must not hold a zero byte.
+    fn words(&mut self, part: Part<'_>, words: &[u8], out: &mut Vec<u8>) -> Edit;
+}
+
+/// What becomes of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edit {
+    Keep,
+    /// It is left out: a cell becomes null, words go.
+    Null,
+    Written,
+}
+
+/// Which text it is that an editor is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// What an error or notice says; with its code, and whether it points at a place in the bot's own
+    /// text.
+    Message { code: &'a [u8], points_at_text: bool },
+    /// What it adds to that: detail, hint, context, the query inside.
+    Addition,
+    /// Names and places: schema, table, column, constraint, routine.
+    Name,
+    /// What a column is called.
+    Label,
+    /// What another session says, or a setting's value.
+    Aside,
+}
+
+/// How copied rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyForm {
+    Text { delimiter: u8 },
+    Csv { delimiter: u8, quote: u8, escape: u8 },
+    Binary,
 }
 
 /// Bytes that a machine says of its own accord during a step, to be sent after everything that
@@ -282,6 +360,43 @@ impl Machine {
     pub fn limit_rows(&mut self, rows: u64, refusal: &Refusal) {
         match self {
             Self::Postgres(machine) => machine.limit_rows(rows, refusal),
+        }
+    }
+
+    /// From now on answers are shown (`Step::Show`) before they go on. For a session that has opened.
+    pub fn show_answers(&mut self) {
+        match self {
+            Self::Postgres(machine) => machine.show_answers(),
+        }
+    }
+
+    /// The result or copy whose rows were shown last holds nothing to be replaced: the rest of it
+    /// need not be shown.
+    pub fn rows_pass(&mut self) {
+        match self {
+            Self::Postgres(machine) => machine.rows_pass(),
+        }
+    }
+
+    /// The rows of the copy that has just begun are written like this; `null` stands for no value.
+    /// Without it none of them goes on.
+    pub fn copy_form(&mut self, form: CopyForm, null: &[u8], columns: usize, header: bool) {
+        match self {
+            Self::Postgres(machine) => machine.copy_form(form, null, columns, header),
+        }
+    }
+
+    /// Passes what stands in `bytes`, which were `shown`, through `editor`. Returns whether anything
+    /// was replaced; if so, `out` holds all of it anew.
+    pub fn rewrite(
+        &mut self,
+        shown: &Shown,
+        bytes: &[u8],
+        editor: &mut impl Editor,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Fault> {
+        match self {
+            Self::Postgres(machine) => machine.rewrite(shown, bytes, editor, out),
         }
     }
 

@@ -56,17 +56,17 @@ impl Relay {
     }
 
     /// From here on the result of the command at hand is withheld.
-    pub fn cut_off(&mut self) {
-        let Some(limit) = &self.limit else { return };
+    pub fn cut_off(&mut self, words: Words) {
         let (number, scope) = match self.pending.head() {
             Some(&mut Expected::Query { number, .. }) => (number, Scope::Simple),
             Some(&mut Expected::Execute { number, .. }) => (number, Scope::Extended),
             _ => return,
         };
-        self.exchanges.fail(number, limit.words.code);
-        let words_bytes = limit.words.say(Severity::Error, &mut Vec::new());
+        self.exchanges.fail(number, words.code);
+        let words_bytes = words.say(Severity::Error, &mut Vec::new());
         self.exchanges.deliver(number, 0, words_bytes);
         self.cut = Some(Cut::Running { scope });
+        self.cut_words = Some(words);
         // A cancel request hits whatever runs when it arrives: only where that cannot be a later
         // command of the bot's. Elsewhere the result is waited out.
         if self.pending.is_last_batch() {
@@ -85,14 +85,14 @@ impl Relay {
     pub fn told_by_error(&mut self, said: &mut Said) {
         if let Some(Cut::Running { .. }) = self.cut {
             self.cut = None;
-            self.say_limit(said);
+            self.say_why_cut(said);
         }
     }
 
     /// The command completed before the request to cancel came.
     pub fn told_in_spite(&mut self, scope: Scope, said: &mut Said) {
         self.cut = Some(Cut::Told);
-        self.say_limit(said);
+        self.say_why_cut(said);
         // The batch is still open: what the bot adds to it would run, and its Sync would commit.
         if scope == Scope::Extended && self.batch_open && !self.pending.has_sync() {
             encode::poison_parse(&mut said.upstream);
@@ -125,9 +125,9 @@ impl Relay {
         }
     }
 
-    fn say_limit(&self, said: &mut Said) {
-        if let Some(limit) = &self.limit {
-            limit.words.say(Severity::Error, &mut said.downstream);
+    fn say_why_cut(&mut self, said: &mut Said) {
+        if let Some(words) = self.cut_words.take() {
+            words.say(Severity::Error, &mut said.downstream);
         }
     }
 }

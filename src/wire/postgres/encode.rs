@@ -141,11 +141,19 @@ pub fn poison_parse(out: &mut Vec<u8>) {
     });
 }
 
+/// Describe, of a portal.
+pub fn describe_portal(out: &mut Vec<u8>, portal: &[u8]) {
+    frame(out, b'D', |out| {
+        out.push(b'P');
+        string(out, portal);
+    });
+}
+
 pub fn terminate(out: &mut Vec<u8>) {
     frame(out, b'X', |_| {});
 }
 
-fn frame(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
+pub fn frame(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
     out.push(tag);
     packet(out, body);
 }

@@ -3,7 +3,7 @@
 
 use crate::limits::{CANCEL_SECRET_BYTES_MAX, NAME_BYTES_MAX};
 use crate::model::session::{Leg, Parameter};
-use crate::wire::Fault;
+use crate::wire::{Column, Fault};
 
 /// How a message is not what it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,6 +252,52 @@ pub fn key(body: &[u8]) -> Result<(u32, &[u8]), Malformed> {
         return Err(Malformed::Secret);
     }
     Ok((process_id, secret))
+}
+
+/// RowDescription. Names are left out: they are what the bot called the columns.
+pub fn columns(body: &[u8]) -> Result<Vec<Column>, Malformed> {
+    let mut reader = Reader::new(body);
+    let count = reader.count()?;
+    let mut columns = Vec::with_capacity(count.min(64));
+    for _ in 0..count {
+        reader.string()?;
+        let table = reader.u32()?;
+        let attribute = i16::from_be_bytes(reader.array()?);
+        let type_oid = reader.u32()?;
+        reader.bytes(2)?;
+        let type_modifier = reader.i32()?;
+        let binary = format(&mut reader)?;
+        columns.push(Column { table, attribute, type_oid, type_modifier, binary });
+    }
+    reader.finish()?;
+    Ok(columns)
+}
+
+/// CopyOutResponse: how many columns, and whether in binary.
+pub fn copy_out(body: &[u8]) -> Result<(usize, bool), Malformed> {
+    let mut reader = Reader::new(body);
+    let binary = match reader.byte()? {
+        0 => false,
+        1 => true,
+        _ => return Err(Malformed::Value),
+    };
+    let count = reader.count()?;
+    for _ in 0..count {
+        if format(&mut reader)? != binary {
+            return Err(Malformed::Value);
+        }
+    }
+    reader.finish()?;
+    Ok((count, binary))
+}
+
+/// A format code: 0 is text, 1 is binary.
+fn format(reader: &mut Reader<'_>) -> Result<bool, Malformed> {
+    match reader.count()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Malformed::Value),
+    }
 }
 
 /// Transaction status, as ReadyForQuery tells it.

@@ -9,16 +9,20 @@ use std::sync::Arc;
 use crate::model::command::Lexing;
 use crate::model::facts::Facts;
 use crate::model::session::Leg;
+use crate::wire::postgres::copied::Form;
 use crate::wire::postgres::cut::Limit;
 use crate::wire::postgres::encode::Severity;
 use crate::wire::postgres::login::{LoginUpstream, Progress, Purpose};
 use crate::wire::postgres::open::Greeting;
 use crate::wire::postgres::relay::Relay;
 use crate::wire::postgres::reply::Words;
+use crate::wire::postgres::showing::Showing;
 use crate::wire::{
-    CancelKey, Farewell, Fault, Refusal, Report, Said, Setting, Step, TlsFacts, UpstreamLogin,
+    CancelKey, CopyForm, Editor, Farewell, Fault, Refusal, Report, Said, Setting, Shown, Step,
+    TlsFacts, UpstreamLogin,
 };
 
+mod copied;
 mod cut;
 mod encode;
 mod exchanges;
@@ -33,7 +37,9 @@ mod relay;
 mod relay_bot;
 mod relay_target;
 mod reply;
+mod rewrite;
 mod scram;
+mod showing;
 mod startup;
 
 pub use reply::INSUFFICIENT_PRIVILEGE;
@@ -81,7 +87,7 @@ impl Machine {
                     Err(Fault { leg: Leg::Upstream, what: "the target refused the login" })
                 }
             },
-            (Phase::Relaying(relay), Leg::Downstream) => relay.read_bot(unread),
+            (Phase::Relaying(relay), Leg::Downstream) => relay.read_bot(unread, said),
             (Phase::Relaying(relay), Leg::Upstream) => relay.read_target(unread, said),
             (Phase::Greeting(_) | Phase::Errand(_), Leg::Upstream)
             | (Phase::LoggingIn(_) | Phase::Errand(_), Leg::Downstream)
@@ -138,6 +144,41 @@ impl Machine {
         if let Phase::Relaying(relay) = &mut self.phase {
             relay.limit = Some(Limit { rows, words: Words::refusal(refusal) });
         }
+    }
+
+    pub fn show_answers(&mut self) {
+        if let Phase::Relaying(relay) = &mut self.phase {
+            relay.showing = Some(Showing::default());
+        }
+    }
+
+    pub fn rows_pass(&mut self) {
+        if let Phase::Relaying(relay) = &mut self.phase {
+            relay.rows_pass();
+        }
+    }
+
+    pub fn copy_form(&mut self, form: CopyForm, null: &[u8], columns: usize, header: bool) {
+        if let Phase::Relaying(relay) = &mut self.phase
+            && let Some(showing) = &mut relay.showing
+        {
+            showing.copied = Some(Form::new(form, null, columns, header));
+        }
+    }
+
+    pub fn rewrite(
+        &mut self,
+        shown: &Shown,
+        bytes: &[u8],
+        editor: &mut impl Editor,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Fault> {
+        let form = match &mut self.phase {
+            Phase::Relaying(relay) => relay.showing.as_mut().and_then(|it| it.copied.as_mut()),
+            Phase::Greeting(_) | Phase::Errand(_) | Phase::LoggingIn(_) | Phase::Over => None,
+        };
+        rewrite::rewrite(shown, bytes, form, editor, out)
+            .map_err(|malformed| malformed.by(Leg::Upstream))
     }
 
     #[must_use]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::limits::{JOINED_STATEMENTS_MAX, NAMED_TEXT_BYTES_MAX, NAMES_MAX};
 use crate::model::facts::{Definition, Facts, Unknown};
+use crate::wire::Column;
 
 /// A name's bytes; the unnamed statement and portal have none.
 pub type Name = Box<[u8]>;
@@ -325,6 +326,17 @@ fn forget_oldest<V>(map: &mut Map<V>, at: impl Fn(&V) -> u64) -> Option<V> {
 pub struct Portal {
     pub number: u64,
     pub prepared: Prepared,
+    pub described: Described,
+}
+
+/// Whether a portal's columns are known.
+#[derive(Clone, Default)]
+pub enum Described {
+    #[default]
+    No,
+    /// The question is on its way.
+    Asked,
+    As(Arc<[Column]>),
 }
 
 #[derive(Default)]
@@ -362,6 +374,20 @@ impl Portals {
     pub fn find(&self, name: &[u8]) -> Option<&Portal> {
         let binding = self.binding.iter().rev().find(|(bound, _)| &**bound == name);
         binding.map(|(_, portal)| portal).or_else(|| self.bound.get(name))
+    }
+
+    /// The portal that a message sent now would mean, to take note of what is asked about it.
+    pub fn latest_mut(&mut self, name: &[u8]) -> Option<&mut Portal> {
+        let binding = self.binding.iter_mut().rev().find(|(bound, _)| &**bound == name);
+        match binding {
+            Some((_, portal)) => Some(portal),
+            None => self.bound.get_mut(name),
+        }
+    }
+
+    /// The portal that an answer coming now means.
+    pub fn bound_mut(&mut self, name: &[u8]) -> Option<&mut Portal> {
+        self.bound.get_mut(name)
     }
 
     pub fn close(&mut self, name: &[u8]) -> Option<Portal> {

@@ -24,7 +24,10 @@ pub enum Expected {
     },
     /// RowDescription or NoData.
     DescribePortal {
+        portal: Name,
         number: Option<u64>,
+        /// Whether the bot asked, or we did.
+        asked_by: Asker,
     },
     /// Rows or copied bytes, then a completion. The exchange is that of the portal's Bind, and
     /// lives on while rows are left, or one of its own.
@@ -32,6 +35,7 @@ pub enum Expected {
         number: u64,
         at: u64,
         of_bind: bool,
+        portal: Name,
     },
     /// CloseComplete.
     CloseStatement {
@@ -59,6 +63,13 @@ pub enum Expected {
     /// Nothing: the bot ended a copy that the target may have begun. Marks the place for telling
     /// which messages in front of it the target read as part of the copy.
     CopyEnd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    Bot,
+    /// The answer is not for the bot.
+    Narrows,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

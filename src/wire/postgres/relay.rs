@@ -12,10 +12,11 @@ use crate::wire::postgres::exchanges::Exchanges;
 use crate::wire::postgres::frame::Rest;
 use crate::wire::postgres::lexing::LexingState;
 use crate::wire::postgres::message::Status;
-use crate::wire::postgres::names::{Name, Names, Portal, Portals, Prepared};
+use crate::wire::postgres::names::{Described, Name, Names, Portal, Portals, Prepared};
 use crate::wire::postgres::pending::{Expected, Pending, Scope};
 use crate::wire::postgres::reply::Words;
 use crate::wire::postgres::scram;
+use crate::wire::postgres::showing::Showing;
 use crate::wire::postgres::startup::Version;
 use crate::wire::{CancelKey, Farewell, Fault, Refusal, Said};
 
@@ -57,6 +58,10 @@ pub struct Relay {
     pub run: Run,
     pub limit: Option<Limit>,
     pub cut: Option<Cut>,
+    /// What the bot is told in the place of what is cut off, until it is.
+    pub cut_words: Option<Words>,
+    /// Set where answers are shown before they go on.
+    pub showing: Option<Showing>,
     /// The target broke the protocol behind what is being relayed.
     pub fault: Option<Fault>,
 }
@@ -91,7 +96,7 @@ pub enum Command {
     FunctionCall,
     Parse { name: Name, text: Arc<[u8]> },
     Bind { portal: Name, text: Arc<[u8]> },
-    Execute { text: Arc<[u8]> },
+    Execute { portal: Name, text: Arc<[u8]> },
 }
 
 impl Relay {
@@ -121,6 +126,8 @@ impl Relay {
             run: Run::default(),
             limit: None,
             cut: None,
+            cut_words: None,
+            showing: None,
             fault: None,
         }
     }
@@ -147,15 +154,16 @@ impl Relay {
             Command::Bind { portal, text } => {
                 self.exchanges.begin(number);
                 let prepared = Prepared { text, facts };
-                self.portals.bind(portal, Portal { number, prepared });
+                let described = Described::No;
+                self.portals.bind(portal, Portal { number, prepared, described });
                 self.pending.push(Expected::Bind);
                 self.batch_open = true;
             }
-            Command::Execute { text } => {
+            Command::Execute { portal, text } => {
                 let at = self.names.stamp();
                 self.exchanges.begin(number);
                 self.runs(&Prepared { text, facts }, at);
-                self.pending.push(Expected::Execute { number, at, of_bind: false });
+                self.pending.push(Expected::Execute { number, at, of_bind: false, portal });
                 self.batch_open = true;
             }
         }

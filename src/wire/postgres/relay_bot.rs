@@ -11,15 +11,15 @@ use crate::model::facts::Facts;
 use crate::model::session::{Leg, Parameter};
 use crate::wire::postgres::frame::{Beginning, Body, HEADER_BYTES, Header, Rest};
 use crate::wire::postgres::message::{self, Malformed, Named, name_is_too_long};
-use crate::wire::postgres::pending::Expected;
+use crate::wire::postgres::pending::{Asker, Expected};
 use crate::wire::postgres::relay::{Command, Question, Relay, by_bot};
-use crate::wire::{Asked, Fault, Purpose, Refusal, RefusalKind, Step};
+use crate::wire::{Asked, Fault, Purpose, Refusal, RefusalKind, Said, Step};
 
 /// A message with more around its text than this leaves less for the text.
 const TEXT_MESSAGE_BYTES_MAX: usize = HEADER_BYTES + STATEMENT_BYTES_MAX;
 
 impl Relay {
-    pub fn read_bot(&mut self, unread: &[u8]) -> Result<Step, Fault> {
+    pub fn read_bot(&mut self, unread: &[u8], said: &mut Said) -> Result<Step, Fault> {
         if let Some(step) = self.bot_rest.advance(unread) {
             return Ok(step);
         }
@@ -53,7 +53,7 @@ impl Relay {
             b'F' => Ok(self.function_call(header, unread)),
             b'P' => self.parse(header, unread),
             b'B' => self.bind(header, unread),
-            b'E' => self.execute(header, unread),
+            b'E' => self.execute(header, unread, said),
             b'D' => self.describe(header, unread),
             b'C' => self.close(header, unread),
             _ => Err(by_bot("the client sent a message of an unknown type")),
@@ -251,12 +251,13 @@ impl Relay {
 
     /// Runs a portal that its Bind was judged for. A cursor that SQL declared, a portal that was
     /// never seen, and one whose exchange has ended are judged here.
-    fn execute(&mut self, header: Header, unread: &[u8]) -> Result<Step, Fault> {
+    fn execute(&mut self, header: Header, unread: &[u8], said: &mut Said) -> Result<Step, Fault> {
         let body = match header.body(unread, SMALL_MESSAGE_BYTES_MAX).map_err(malformed)? {
             Body::Need { bytes } => return Ok(Step::Need { bytes }),
             Body::Whole(body) => body,
         };
         let name = message::execute(body).map_err(malformed)?;
+        self.describe_first(name, said);
         let portal = self.portals.find(name).cloned();
         if let Some(portal) = &portal
             && self.exchanges.is_open(portal.number)
@@ -264,7 +265,7 @@ impl Relay {
             let at = self.names.stamp();
             self.runs(&portal.prepared, at);
             let number = portal.number;
-            self.pending.push(Expected::Execute { number, at, of_bind: true });
+            self.pending.push(Expected::Execute { number, at, of_bind: true, portal: name.into() });
             self.batch_open = true;
             return Ok(Step::Relay { bytes: header.total() });
         }
@@ -276,17 +277,18 @@ impl Relay {
         if name_is_too_long(name) {
             asked.overruled = Some(name_too_long());
         }
-        Ok(self.ask(Command::Execute { text }, header, header.total(), asked))
+        let command = Command::Execute { portal: name.into(), text };
+        Ok(self.ask(command, header, header.total(), asked))
     }
 
     fn describe(&mut self, header: Header, unread: &[u8]) -> Result<Step, Fault> {
         small(header, unread, |body| {
-            self.pending.push(match message::named(body)? {
-                Named::Statement(_) => Expected::DescribeStatement { described: false },
-                Named::Portal(name) => Expected::DescribePortal {
-                    number: self.portals.find(name).map(|portal| portal.number),
-                },
-            });
+            match message::named(body)? {
+                Named::Statement(_) => {
+                    self.pending.push(Expected::DescribeStatement { described: false });
+                }
+                Named::Portal(name) => self.describe_portal(name, Asker::Bot),
+            }
             self.batch_open = true;
             Ok(Step::Relay { bytes: header.total() })
         })

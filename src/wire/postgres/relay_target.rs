@@ -7,13 +7,13 @@ use crate::wire::postgres::cut::Cut;
 use crate::wire::postgres::encode::{self, Severity};
 use crate::wire::postgres::frame::{Beginning, Body, HEADER_BYTES, Header, Rest};
 use crate::wire::postgres::message::{self, ErrorHead, Malformed, Reader, Status};
-use crate::wire::postgres::pending::{Expected, Scope};
+use crate::wire::postgres::pending::{Asker, Expected, Scope};
 use crate::wire::postgres::relay::{Relay, by_bot, by_target};
 use crate::wire::postgres::reply::Words;
 use crate::wire::{CancelKey, Fault, Report, Said, Step};
 
 /// What became of one message.
-enum Taken {
+pub enum Taken {
     Need {
         bytes: usize,
     },
@@ -48,8 +48,13 @@ impl Relay {
             let window = unread.get(relayed..).unwrap_or_default();
             let taken = match Header::read(window) {
                 Ok(None) => Ok((Taken::Need { bytes: HEADER_BYTES }, 0)),
-                Ok(Some(header)) if relayed > 0 && self.replaces(header.tag) => {
+                Ok(Some(header))
+                    if relayed > 0 && (self.replaces(header.tag) || self.shows(header.tag)) =>
+                {
                     return Ok(Step::Relay { bytes: relayed });
+                }
+                Ok(Some(header)) if self.shows(header.tag) => {
+                    return self.show(header, window, said);
                 }
                 Ok(Some(header)) => {
                     self.message(header, window, said).map(|taken| (taken, header.total()))
@@ -87,6 +92,10 @@ impl Relay {
             b'K' => true,
             _ if self.cut.is_some() || self.is_past_limit(tag) => true,
             b'E' if !self.is_ready => true,
+            b'T' | b'n' => matches!(
+                self.pending.head(),
+                Some(Expected::DescribePortal { asked_by: Asker::Narrows, .. })
+            ),
             b'E' => {
                 matches!(self.pending.head(), Some(Expected::Poison { .. } | Expected::Undo { .. }))
             }
@@ -94,14 +103,26 @@ impl Relay {
         }
     }
 
-    fn message(&mut self, header: Header, window: &[u8], said: &mut Said) -> Result<Taken, Fault> {
+    pub fn message(
+        &mut self,
+        header: Header,
+        window: &[u8],
+        said: &mut Said,
+    ) -> Result<Taken, Fault> {
         match header.tag {
             b'D' => return self.row(header, 1, 0),
             b'd' if self.copy_out => return self.row(header, 0, 1),
             _ => self.settle_run(),
         }
         let cut = self.cut;
+        let asked = self.asked_for(header.tag);
         let taken = self.answer_part(header, window, said)?;
+        if matches!(header.tag, b'C' | b's' | b'I' | b'E' | b'Z') {
+            self.result_ended();
+        }
+        if let (Taken::Passed, Asker::Narrows) = (&taken, asked) {
+            return Ok(Taken::Replaced);
+        }
         match (taken, cut, header.tag) {
             (Taken::Passed, Some(Cut::Running { scope }), b'C' | b's') => {
                 self.told_in_spite(scope, said);
@@ -124,9 +145,13 @@ impl Relay {
     /// A row, or a line of a copy.
     fn row(&mut self, header: Header, rows: u64, lines: u64) -> Result<Taken, Fault> {
         self.running()?;
-        if self.cut.is_none() && self.is_past_limit(header.tag) {
+        if self.cut.is_none()
+            && self.is_past_limit(header.tag)
+            && let Some(limit) = &self.limit
+        {
+            let words = limit.words.clone();
             self.settle_run();
-            self.cut_off();
+            self.cut_off(words);
         }
         if self.cut.is_some() {
             return Ok(Taken::Replaced);
@@ -348,8 +373,8 @@ impl Relay {
         self.copy_in = false;
         self.copy_out = false;
         let cut = self.cut;
-        let code = match (&self.limit, cut) {
-            (Some(limit), Some(Cut::Running { .. })) => limit.words.code,
+        let code = match (&self.cut_words, cut) {
+            (Some(words), Some(Cut::Running { .. })) => words.code,
             _ => code,
         };
         match self.pending.head() {
@@ -450,7 +475,7 @@ impl Relay {
     }
 
     /// The exchange whose command produces what comes now.
-    fn running(&mut self) -> Result<u64, Fault> {
+    pub fn running(&mut self) -> Result<u64, Fault> {
         match self.pending.head() {
             Some(&mut (Expected::Query { number, .. } | Expected::Execute { number, .. })) => {
                 Ok(number)
@@ -460,12 +485,12 @@ impl Relay {
     }
 
     /// The exchange that the next answer belongs to, if it belongs to one.
-    fn at_hand(&mut self) -> Option<u64> {
+    pub fn at_hand(&mut self) -> Option<u64> {
         match self.pending.head()? {
             Expected::Query { number, .. }
             | Expected::Execute { number, .. }
             | Expected::Poison { number, .. } => Some(*number),
-            Expected::DescribePortal { number } => *number,
+            Expected::DescribePortal { number, .. } => *number,
             Expected::Bind => self.portals.binding(),
             Expected::Parse
             | Expected::DescribeStatement { .. }
@@ -475,6 +500,14 @@ impl Relay {
             | Expected::Ready
             | Expected::Undo { .. }
             | Expected::CopyEnd => None,
+        }
+    }
+
+    /// Who has asked for what a message of this type answers.
+    fn asked_for(&mut self, tag: u8) -> Asker {
+        match (tag, self.pending.head()) {
+            (b'T' | b'n', Some(&mut Expected::DescribePortal { asked_by, .. })) => asked_by,
+            _ => Asker::Bot,
         }
     }
 
@@ -488,7 +521,7 @@ impl Relay {
         }
     }
 
-    fn settle_run(&mut self) {
+    pub fn settle_run(&mut self) {
         let run = std::mem::take(&mut self.run);
         if run.bytes > 0
             && let Some(number) = self.at_hand()

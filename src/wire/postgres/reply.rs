@@ -45,6 +45,17 @@ impl Words {
         )
     }
 
+    /// Of a row that would have to be looked at whole.
+    pub fn row_too_large() -> Self {
+        Self::new("54000", "a row is too large to be searched for protected values")
+            .hint("Select fewer or smaller columns, or read large ones in parts by substr().")
+    }
+
+    /// Of an error of the target's that is too long to be looked at.
+    pub fn too_long_to_show() -> Self {
+        Self::new("54000", "the target's error is too long to be searched for protected values")
+    }
+
     /// Why the target does not begin a session whose login it accepted, as far as the bot can do
     /// something about it.
     pub fn not_admitted(code: &str) -> Self {

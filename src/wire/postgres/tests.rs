@@ -228,6 +228,10 @@ impl Drive {
                 self.judge(leg, *asked, &unread[..bytes]);
                 bytes
             }
+            Ok(Step::Show { bytes, .. }) => {
+                self.pass(leg, &unread[..bytes]);
+                bytes
+            }
             Ok(Step::StartTls { bytes, leg }) => {
                 self.tls.push(leg);
                 bytes
