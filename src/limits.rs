@@ -59,6 +59,13 @@ pub const SCANNED_KEY_BYTES_MIN: usize = 16;
 
 // wire
 
+/// Found values of one cell; room for more is given back.
+pub const HITS_KEPT: usize = 64;
+/// A session that has changed definitions waits so long for a catalogue that knows of it, then goes
+/// on with one that does not: what it does not know is replaced.
+pub const CATALOGUE_WAIT_MS_MAX: u64 = 2_000;
+/// How often it looks meanwhile.
+pub const CATALOGUE_LOOK_MS: u64 = 10;
 /// Statement text above this is refused with the protocol's own error: nobody can judge half of it.
 pub const STATEMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// PostgreSQL's own bound for a start-up packet; all that an unknown peer can make us hold.
@@ -76,6 +83,13 @@ pub const SMALL_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const SETTING_BYTES_MAX: usize = 1024 * 1024;
 /// The beginning of an error that is searched for its code; the rest streams through.
 pub const ERROR_WINDOW_BYTES: usize = 8 * 1024;
+/// A row or a copied row in which values may have to be replaced is held whole up to here; a larger
+/// one ends its result with an error.
+pub const SHOWN_ROW_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// An error, a notice or a notification that is searched for values is held whole up to here.
+pub const SHOWN_WORDS_BYTES_MAX: usize = 1024 * 1024;
+/// A description of 1,664 columns, the most that the server has, with names of full length.
+pub const DESCRIPTION_BYTES_MAX: usize = 256 * 1024;
 /// Parameters within so much of a Bind message are shown to the judge; the rest streams through.
 pub const BIND_WINDOW_BYTES: usize = 64 * 1024;
 /// So much of a text that is too large goes into the record of its refusal.
@@ -120,6 +134,10 @@ pub const RULES_MAX: usize = 1000;
 pub const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 /// So many names of a statement are kept once each; in longer lists they may repeat.
 pub const DISTINCT_NAMES_CHECKED: usize = 64;
+/// A value that may be made of more columns than this counts as made of anything.
+pub const DRAWN_COLUMNS_MAX: usize = 64;
+/// What each column of a result may hold is kept for so many; PostgreSQL has no wider results.
+pub const OUTPUT_COLUMNS_MAX: usize = 1664;
 
 /// How long a held command stands for a human to decide, and how long its bot waits for that, where
 /// a rule does not say; and what a rule may say at most.
@@ -346,6 +364,43 @@ pub const ADMIN_ANSWER_MS_MAX: u64 = 60_000;
 pub const ADMIN_CONVERSATION_MS_MAX: u64 = 120_000;
 const _: () = assert!(ADMIN_CONVERSATION_MS_MAX > ADMIN_ANSWER_MS_MAX);
 const _: () = assert!(ADMIN_ANSWER_MS_MAX > KILL_MS_MAX + ADMIN_REQUEST_MS_MAX);
+/// To connect to a target and log in, before its catalogue is read.
+pub const CATALOGUE_CONNECT_MS_MAX: u64 = 5_000;
+/// One statement of such a reading; thousands of relations take a tenth of it.
+pub const CATALOGUE_STATEMENT_MS_MAX: u64 = 10_000;
+/// A view that somebody holds a lock on is not waited for: its columns count as computed.
+pub const CATALOGUE_LOCK_MS_MAX: u64 = 100;
+/// A whole reading. Logins wait for the first one.
+pub const CATALOGUE_READ_MS_MAX: u64 = 20_000;
+const _: () =
+    assert!(CATALOGUE_READ_MS_MAX > CATALOGUE_CONNECT_MS_MAX + CATALOGUE_STATEMENT_MS_MAX);
+/// Looking into views gets so much of it; those that are left count as computed.
+pub const CATALOGUE_VIEWS_MS_MAX: u64 = 5_000;
+/// What is read of one database: about 200 MiB at most. With more, nothing counts as read.
+pub const CATALOGUE_RELATIONS_MAX: usize = 100_000;
+pub const CATALOGUE_COLUMNS_MAX: usize = 1_000_000;
+pub const CATALOGUE_TYPES_MAX: usize = 2 * CATALOGUE_RELATIONS_MAX + 50_000;
+pub const CATALOGUE_LABELS_MAX: usize = 200_000;
+pub const CATALOGUE_LINKS_MAX: usize = 1_000_000;
+/// Views that are looked into, and the longest text of one; others count as computed.
+pub const CATALOGUE_VIEWS_MAX: usize = 5_000;
+pub const CATALOGUE_VIEW_BYTES_MAX: usize = 256 * 1024;
+/// Views that are asked about at once: enough to hide the way to the target and back.
+pub const CATALOGUE_VIEWS_AT_ONCE: usize = 64;
+/// A catalogue that sessions use is read again after this long, whatever they saw.
+pub const CATALOGUE_REFRESH_MS: u64 = 30_000;
+/// Between two readings that sessions ask for; doubled up to the second while they bring nothing
+/// new, or a bot could keep its target busy by naming what is not there.
+pub const CATALOGUE_GAP_MS: u64 = 200;
+pub const CATALOGUE_GAP_MS_MAX: u64 = 5_000;
+const _: () = assert!(CATALOGUE_GAP_MS_MAX < CATALOGUE_REFRESH_MS);
+/// A catalogue that could not be read anew is believed for this long.
+pub const CATALOGUE_STALE_MS_MAX: u64 = 300_000;
+const _: () = assert!(CATALOGUE_STALE_MS_MAX > 2 * (CATALOGUE_REFRESH_MS + CATALOGUE_READ_MS_MAX));
+/// A catalogue that no session uses is kept so long for the next one.
+pub const CATALOGUE_KEPT_MS: u64 = 300_000;
+/// Databases whose catalogues are kept at once; a bot may name any that its credential opens.
+pub const CATALOGUES_MAX: usize = 1_024;
 /// Requests for approval that wait at once, of one account and in all: what humans can look through.
 pub const APPROVALS_PER_ACCOUNT_MAX: u64 = 5;
 pub const APPROVALS_PENDING_MAX: u64 = 1_000;

@@ -9,6 +9,7 @@ mod json;
 mod keys;
 pub mod lease;
 mod rules;
+mod site_key;
 mod token;
 pub mod vault;
 
@@ -16,6 +17,7 @@ pub use gate::{Admitted, Gate, Rejection};
 pub use issuer::{Algorithm, Issuer, KeySource, UrlError, is_loopback, trustworthy_url};
 pub use keys::{KeyRing, KeySet, KeySetError, KeySlot, KeyStatus};
 pub use rules::{Account, ClaimRule, Pattern, PatternError};
+pub use site_key::{SiteKeyError, site_key};
 pub use token::{Malformed, Token};
 
 #[cfg(test)]

@@ -120,6 +120,10 @@ pub struct Exchange {
     pub text_bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub parameters: Vec<Parameter>,
+    /// Where values in the text or the parameters were written over: a keyed digest of the exact
+    /// text, hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub exact: Option<String>,
     pub fingerprint: u64,
     /// `allow` or `deny`; `hold` if the session ended while the command waited.
     pub verdict: String,

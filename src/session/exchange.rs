@@ -60,6 +60,12 @@ impl Exchanges {
         Some(prepared.ended(outcome, now))
     }
 
+    /// What the command of exchange `number` does.
+    pub(super) fn facts(&self, number: u64) -> Option<Arc<Facts>> {
+        let begun = self.begun.iter().find(|begun| begun.number == number)?;
+        Some(begun.facts.clone())
+    }
+
     /// What came of exchange `number` that waited for a human.
     pub(super) fn decide(&mut self, number: u64, verdict: Verdict, approval: String) {
         if let Some(begun) = self.begun.iter_mut().find(|begun| begun.number == number) {
@@ -83,6 +89,8 @@ impl Exchanges {
 
 pub(super) struct Ended {
     pub(super) record: Exchange,
+    /// As it was sent.
+    pub(super) text: Arc<[u8]>,
     pub(super) facts: Arc<Facts>,
     pub(super) verdict: Verdict,
 }
@@ -107,6 +115,7 @@ impl Begun {
             number: self.number,
             text: String::from_utf8_lossy(kept).into_owned(),
             text_bytes: self.text_bytes,
+            exact: None,
             parameters: self.parameters,
             fingerprint: self.facts.fingerprint,
             verdict: self.verdict.word().to_owned(),
@@ -120,6 +129,6 @@ impl Begun {
             tag: outcome.tag,
             approval: self.approval,
         };
-        Ended { record, facts: self.facts, verdict: self.verdict }
+        Ended { record, text: self.text, facts: self.facts, verdict: self.verdict }
     }
 }

@@ -32,6 +32,14 @@ impl Session {
             None => open.admission.policy.decide(&facts, &asked.text),
             Some(refusal) => overruled(refusal),
         };
+        if asked.overruled.is_none()
+            && let Some(objection) =
+                open.masking.as_ref().and_then(|it| it.objection(&asked, &facts))
+            && !matches!(verdict, Verdict::Deny { .. })
+        {
+            let grounds = Grounds { rule: objection.rule, observed: None };
+            verdict = Verdict::Deny { grounds, message: objection.message };
+        }
         let number = open.exchanges.next_number();
         if let (Verdict::Hold { grounds, terms }, Purpose::Run) = (&verdict, asked.purpose) {
             let (grounds, terms) = (grounds.clone(), terms.clone());

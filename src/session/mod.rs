@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use crate::io::buf::Chunk;
 use crate::judge::Classifier;
-use crate::judge::policy::SessionPolicy;
+use crate::judge::policy::{Masks, SessionPolicy};
 use crate::limits;
 use crate::limits::HELD_UNREAD_BYTES_MAX;
+use crate::mask::catalogue::Cell;
+use crate::mask::cell::Keys;
 use crate::model::approval::{ApprovalId, Decision, HoldRequest};
 use crate::model::event::{AuditEvent, What};
 use crate::model::identity::Principal;
@@ -20,13 +22,16 @@ use crate::model::session::{CloseReason, Leg, SessionId, Totals};
 use crate::model::target::{Connection, Protocol, Target};
 use crate::model::time::Now;
 use crate::record::{Recorded, Tap, WorkerLink};
+use crate::scan::Hit;
 use crate::wire::{CancelKey, Login, Machine, Said, Setting, TlsFacts, UpstreamLogin};
 
 mod close;
 mod exchange;
+mod hiding;
 mod hold;
 mod inbox;
 mod judge;
+mod masking;
 mod open;
 mod relay;
 
@@ -37,6 +42,7 @@ use close::End;
 use exchange::Exchanges;
 use hold::{Held, Settings};
 use inbox::Inbox;
+use masking::Masking;
 
 /// What a verified login is entitled to.
 pub struct Admission {
@@ -45,6 +51,16 @@ pub struct Admission {
     pub connection: Arc<Connection>,
     pub policy: SessionPolicy,
     /// The configuration that admitted the bot; policies are known by it.
+    pub config_version: Arc<str>,
+    /// What keyed stand-ins are made with.
+    pub mask_keys: Arc<Keys>,
+}
+
+/// Columns that are protected from a bot: for whoever reads the database's catalogue.
+pub struct Protected {
+    pub masks: Arc<Masks>,
+    pub database: Arc<str>,
+    /// The configuration that says so.
     pub config_version: Arc<str>,
 }
 
@@ -78,6 +94,8 @@ pub enum Input {
     /// The upstream connection stands.
     Connected {
         login: UpstreamLogin,
+        /// Of the database, where columns of it are protected.
+        catalogue: Option<Arc<Cell>>,
     },
     ConnectFailed {
         reason: String,
@@ -207,6 +225,7 @@ impl Phase {
 struct Opening {
     admission: Admission,
     database: Arc<str>,
+    catalogue: Option<Arc<Cell>>,
 }
 
 struct Open {
@@ -216,6 +235,17 @@ struct Open {
     exchanges: Exchanges,
     held: Option<Held>,
     settings: Settings,
+    masking: Option<Box<Masking>>,
+    /// Reused from request to request.
+    hits: Vec<Hit>,
+}
+
+fn same_masks(one: Option<&Arc<Masks>>, other: Option<&Arc<Masks>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.protects_alike(other),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
 }
 
 impl Session {
@@ -274,16 +304,20 @@ impl Session {
             Input::TlsFailed { leg } => Err(self.tls_failed(leg)),
             Input::Admitted(admission) => self.on_admitted(*admission, cx),
             Input::TurnedAway { reason, close } => Err(self.on_turned_away(reason, close, cx)),
-            Input::Connected { login } => self.on_connected(login, cx),
+            Input::Connected { login, catalogue } => self.on_connected(login, catalogue, cx),
             Input::ConnectFailed { reason } => Err(self.on_connect_failed(&reason)),
             Input::CancelRequested => self.on_cancel(cx),
             Input::CancelDone => self.on_cancel_done(cx),
             Input::Decided { id, decision } => self.on_decision(id, decision, cx),
             Input::PolicyChanged { policy, config_version } => {
-                self.on_policy(policy, config_version);
-                Ok(())
+                self.on_policy(policy, config_version)
             }
             Input::DeadlinePassed if self.holds() => self.wait_on(cx),
+            Input::DeadlinePassed if matches!(self.phase, Phase::Open(_)) => {
+                self.deadline_ns = None;
+                self.downstream.resume();
+                self.pump(Leg::Downstream, cx)
+            }
             Input::DeadlinePassed => Err(End::of(CloseReason::DeadlinePassed)),
             Input::End(reason) => Err(End::of(reason)),
         }
@@ -313,7 +347,11 @@ impl Session {
         self.pump(Leg::Downstream, cx)
     }
 
-    fn on_policy(&mut self, policy: SessionPolicy, config_version: Arc<str>) {
+    fn on_policy(&mut self, policy: SessionPolicy, config_version: Arc<str>) -> Result<(), End> {
+        // What is protected was looked up when the session opened.
+        if !same_masks(self.masks(), policy.masks()) {
+            return Err(End::of(CloseReason::Draining));
+        }
         let admission = match &mut self.phase {
             Phase::Open(open) => &mut open.admission,
             Phase::AwaitTarget(opening) | Phase::AwaitTargetLogin(opening) => {
@@ -323,11 +361,16 @@ impl Session {
             | Phase::AwaitAdmission { .. }
             | Phase::Errand
             | Phase::Closed { .. } => {
-                return;
+                return Ok(());
             }
         };
         admission.policy = policy;
         admission.config_version = config_version;
+        Ok(())
+    }
+
+    fn masks(&self) -> Option<&Arc<Masks>> {
+        self.admission().and_then(|admission| admission.policy.masks())
     }
 
     fn inbox(&mut self, leg: Leg) -> &mut Inbox {
@@ -425,6 +468,14 @@ impl Session {
             | Phase::Errand
             | Phase::Closed { .. } => None,
         }
+    }
+
+    /// What is protected from the bot by columns, if anything is.
+    #[must_use]
+    pub fn protected(&self) -> Option<Protected> {
+        let masks = self.masks().filter(|masks| masks.has_columns())?.clone();
+        let config_version = self.admission()?.config_version.clone();
+        Some(Protected { masks, database: self.database()?.clone(), config_version })
     }
 
     #[must_use]

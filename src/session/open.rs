@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::limits;
+use crate::mask::catalogue::Cell;
 use crate::model::event::What;
 use crate::model::session::{CloseReason, Leg};
 use crate::model::target::Connection;
@@ -10,6 +11,7 @@ use crate::record::SessionStart;
 use crate::session::close::End;
 use crate::session::exchange::Exchanges;
 use crate::session::hold::Settings;
+use crate::session::masking::Masking;
 use crate::session::{Admission, Context, Open, Opening, Output, Phase, Session};
 use crate::wire::{Farewell, Login, Refusal, RefusalKind, TlsFacts, UpstreamLogin};
 
@@ -59,7 +61,7 @@ impl Session {
             target: admission.target.clone(),
             connection: admission.connection.clone(),
         });
-        self.phase = Phase::AwaitTarget(Box::new(Opening { admission, database }));
+        self.phase = Phase::AwaitTarget(Box::new(Opening { admission, database, catalogue: None }));
         Ok(())
     }
 
@@ -79,10 +81,13 @@ impl Session {
     pub(super) fn on_connected(
         &mut self,
         login: UpstreamLogin,
+        catalogue: Option<Arc<Cell>>,
         cx: &mut Context<'_>,
     ) -> Result<(), End> {
         self.phase = match self.phase.take() {
-            Phase::AwaitTarget(opening) => Phase::AwaitTargetLogin(opening),
+            Phase::AwaitTarget(opening) => {
+                Phase::AwaitTargetLogin(Box::new(Opening { catalogue, ..*opening }))
+            }
             Phase::Errand => Phase::Errand,
             phase @ (Phase::AwaitToken
             | Phase::AwaitAdmission { .. }
@@ -109,11 +114,12 @@ impl Session {
             self.phase = phase;
             return Err(End::of(CloseReason::Defect));
         };
-        let Opening { admission, database } = *opening;
+        let Opening { admission, database, catalogue } = *opening;
         let tap = match cx.recorder.open(cx.now, &self.session_start(&admission, &database)) {
             Ok(tap) => tap,
             Err(failure) => {
-                self.phase = Phase::AwaitTargetLogin(Box::new(Opening { admission, database }));
+                let opening = Opening { admission, database, catalogue };
+                self.phase = Phase::AwaitTargetLogin(Box::new(opening));
                 return Err(failure.into());
             }
         };
@@ -121,6 +127,11 @@ impl Session {
         if let Some(rows) = admission.connection.rows_max {
             self.machine.limit_rows(rows, &too_many_rows(rows, &admission.connection));
         }
+        let masking = admission.policy.masks().map(|masks| {
+            self.machine.show_answers();
+            let keys = admission.mask_keys.clone();
+            Box::new(Masking::new(masks.clone(), keys, catalogue))
+        });
         self.phase = Phase::Open(Box::new(Open {
             admission,
             database,
@@ -128,6 +139,8 @@ impl Session {
             exchanges: Exchanges::default(),
             held: None,
             settings: Settings::default(),
+            masking,
+            hits: Vec::new(),
         }));
         self.emit(What::SessionStarted, cx);
         Ok(())

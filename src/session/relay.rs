@@ -14,7 +14,7 @@ use crate::session::{Context, Output, Phase, Session};
 use crate::wire::{Report, Step};
 
 /// Where the pump goes on after a step.
-enum Next {
+pub(super) enum Next {
     /// With the step after; so many bytes at the front of the inbox may go on.
     Passed(usize),
     /// Nowhere until more has happened.
@@ -24,6 +24,9 @@ enum Next {
 impl Session {
     /// Steps through the unread bytes of `leg` until the machine needs more.
     pub(super) fn pump(&mut self, leg: Leg, cx: &mut Context<'_>) -> Result<(), End> {
+        if leg == Leg::Downstream && self.wait_for_catalogue(cx.now) {
+            return Ok(());
+        }
         // Bytes at the front of the inbox that may go on, gathered into one run.
         let mut passed = 0;
         loop {
@@ -91,6 +94,9 @@ impl Session {
                 }
             };
         }
+        if let (Step::Show { bytes, shown }, Leg::Upstream) = (&step, leg) {
+            return self.show(shown, passed, *bytes, cx);
+        }
         if let Step::Finish { bytes } = step {
             if matches!(self.phase, Phase::Open(_)) {
                 self.forward(leg, passed + bytes, cx)?;
@@ -102,7 +108,9 @@ impl Session {
         }
         self.forward(leg, passed, cx)?;
         match step {
-            Step::Relay { .. } | Step::Judge { .. } | Step::Finish { .. } => Err(End::defect()),
+            Step::Relay { .. } | Step::Judge { .. } | Step::Show { .. } | Step::Finish { .. } => {
+                Err(End::defect())
+            }
             Step::Need { bytes } => {
                 self.inbox(leg).assemble(bytes);
                 Ok(Next::Stop)
@@ -162,7 +170,8 @@ impl Session {
             Leg::Upstream => RunKind::Delivered,
         };
         self.totals.count_sent(leg.other(), chunk.len());
-        let proof = open.tap.append(kind, cx.now, &chunk)?;
+        let hidden = (leg == Leg::Downstream).then(|| open.hidden(&chunk)).flatten();
+        let proof = open.tap.append(kind, cx.now, hidden.as_deref().unwrap_or(&chunk))?;
         cx.outputs.push_back(Output::Forward { leg: leg.other(), chunk, proof });
         Ok(())
     }
@@ -177,7 +186,9 @@ impl Session {
     ) -> Result<(), End> {
         let chunk = self.inbox(leg).take(bytes);
         if let (Phase::Open(open), Leg::Downstream) = (&mut self.phase, leg) {
-            let _goes_nowhere = open.tap.append(RunKind::Withheld, cx.now, &chunk)?;
+            let hidden = open.hidden(&chunk);
+            let kept = hidden.as_deref().unwrap_or(&chunk);
+            let _goes_nowhere = open.tap.append(RunKind::Withheld, cx.now, kept)?;
         }
         Ok(())
     }
@@ -237,9 +248,13 @@ impl Session {
     }
 
     /// An exchange is over: it goes to the recording, and to the audit log where that is told.
-    pub(super) fn conclude(&mut self, ended: Ended, cx: &mut Context<'_>) -> Result<(), End> {
+    pub(super) fn conclude(&mut self, mut ended: Ended, cx: &mut Context<'_>) -> Result<(), End> {
         let Phase::Open(open) = &mut self.phase else { return Ok(()) };
+        open.hide(&mut ended);
         self.totals.rows += ended.record.rows;
+        if let Some(masking) = &mut open.masking {
+            masking.ended(&ended.facts, self.machine.in_transaction(), cx.now);
+        }
         let _recorded = open.tap.exchange(cx.now, &ended.record)?;
         cx.outputs.push_back(Output::Concluded {
             latency_us: ended.record.latency_us,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::io::buf::Chunk;
 use crate::judge::Classifier;
 use crate::judge::policy::{Circumstances, Library, PolicyDocument, SessionPolicy};
+use crate::mask::cell::Keys;
 use crate::model::event::{AuditEvent, What};
 use crate::model::identity::Principal;
 use crate::model::recording::Durability;
@@ -108,6 +109,7 @@ impl House {
             connection: Arc::new(connection),
             policy: self.policy("reads"),
             config_version: "v1".into(),
+            mask_keys: Arc::new(Keys::new(&[7; 32])),
         }
     }
 
@@ -361,7 +363,7 @@ impl Visit<'_> {
             Output::Connect { .. } => {
                 self.seen.acts.push("connect");
                 let login = UpstreamLogin { tls: self.upstream_tls, ..pg::plain_login() };
-                Some(Input::Connected { login })
+                Some(Input::Connected { login, catalogue: None })
             }
             Output::DeliverCancel(key) => {
                 self.seen.acts.push("deliver cancel");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::io::Driver;
 use crate::limits;
+use crate::mask::catalogue::Cell;
 use crate::model::session::{CloseReason, Leg};
 use crate::model::target::{Connection, DialError, Dialled, Target};
 use crate::session::{Input, Session};
@@ -85,14 +86,20 @@ impl Worker {
         target: Arc<Target>,
         connection: Option<Arc<Connection>>,
     ) {
-        let request = DialRequest { from: at, target, connection };
+        let protected = self.slots.get_mut(at).and_then(|slot| slot.session.protected());
+        let request = DialRequest { from: at, target, connection, protected };
         if self.dials.try_send(request).is_err() {
             let reason = "too many connections are being opened at once".to_owned();
             self.drive(at, Input::ConnectFailed { reason });
         }
     }
 
-    pub(super) fn on_dialled(&mut self, at: Address, result: Result<Dialled, DialError>) {
+    pub(super) fn on_dialled(
+        &mut self,
+        at: Address,
+        result: Result<Dialled, DialError>,
+        catalogue: Option<Arc<Cell>>,
+    ) {
         let dialled = match result {
             Ok(dialled) => dialled,
             Err(error) => {
@@ -121,7 +128,8 @@ impl Worker {
         let login =
             UpstreamLogin { username, password: dialled.password, tls: destination.tls.is_some() };
         slot.destination = Some(destination);
-        slot.dialling = Some(Dialling { left: VecDeque::from(dialled.addresses), login });
+        let left = VecDeque::from(dialled.addresses);
+        slot.dialling = Some(Dialling { left, login, catalogue });
         self.try_next_address(at, "the target's name has no address");
     }
 
@@ -151,7 +159,8 @@ impl Worker {
     pub(super) fn on_connected(&mut self, at: Address) {
         let Some(slot) = self.slots.get_mut(at) else { return };
         let Some(dialling) = slot.dialling.take() else { return };
-        self.drive(at, Input::Connected { login: dialling.login });
+        let Dialling { login, catalogue, .. } = dialling;
+        self.drive(at, Input::Connected { login, catalogue });
     }
 
     /// Sends a cancel request to a target by a connection of its own.

@@ -12,10 +12,12 @@ use tokio::sync::oneshot;
 
 use crate::io::Waker;
 use crate::limits;
+use crate::mask::catalogue::Cell;
 use crate::model::approval::{ApprovalId, Decision, HoldRequest};
 use crate::model::session::KillScope;
 use crate::model::target::{Connection, DialError, Dialled, Target};
 use crate::observe::metrics::WorkerReport;
+use crate::session::Protected;
 use crate::worker::snapshot::Snapshot;
 
 /// A session's place: which worker, which slot, and which of the sessions that lived there.
@@ -37,6 +39,8 @@ pub enum Message {
     Dialled {
         to: Address,
         result: Result<Dialled, DialError>,
+        /// Of the database, where columns of it are protected.
+        catalogue: Option<Arc<Cell>>,
     },
     Cancel {
         to: Address,
@@ -98,6 +102,7 @@ pub struct DialRequest {
     pub target: Arc<Target>,
     /// `None` for an errand, which logs in nowhere.
     pub connection: Option<Arc<Connection>>,
+    pub protected: Option<Protected>,
 }
 
 /// What a worker tells whoever keeps requests for approval.

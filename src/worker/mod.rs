@@ -190,7 +190,9 @@ impl Worker {
         while let Some(message) = self.inbox.message() {
             match message {
                 Message::Adopt { stream, peer, bind } => self.adopt(stream, peer, bind),
-                Message::Dialled { to, result } => self.on_dialled(to, result),
+                Message::Dialled { to, result, catalogue } => {
+                    self.on_dialled(to, result, catalogue);
+                }
                 Message::Cancel { to } => self.drive(to, Input::CancelRequested),
                 Message::Decided { to, id, decision } => {
                     self.drive(to, Input::Decided { id, decision });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::io::ConnKey;
 use crate::limits;
+use crate::mask::catalogue::Cell;
 use crate::model::session::{CloseReason, Leg};
 use crate::session::Session;
 use crate::wire::{CancelKey, Login, UpstreamLogin};
@@ -46,6 +47,7 @@ pub(super) struct Slot {
 pub(super) struct Dialling {
     pub(super) left: VecDeque<SocketAddr>,
     pub(super) login: UpstreamLogin,
+    pub(super) catalogue: Option<Arc<Cell>>,
 }
 
 impl Slot {

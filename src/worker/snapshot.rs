@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::identity::{Gate, Rejection};
 use crate::io::tls::{self, TlsConfigError};
 use crate::judge::policy::{Circumstances, Library, SessionPolicy, UnknownPolicy};
+use crate::mask::cell::Keys;
 use crate::model::identity::{AccountName, Principal};
 use crate::model::target::{Connection, Protocol, Target, TargetName};
 use crate::model::time::Now;
@@ -21,6 +22,7 @@ pub struct Snapshot {
     pub version: Arc<str>,
     gate: Gate,
     library: Arc<Library>,
+    mask_keys: Arc<Keys>,
     connections: HashMap<(AccountName, TargetName), Arc<Connection>>,
     destinations: HashMap<TargetName, Arc<Destination>>,
     listeners: HashMap<SocketAddr, Arc<Door>>,
@@ -66,7 +68,7 @@ pub enum BuildError {
 
 impl Snapshot {
     /// Reads certificates and keys; blocks.
-    pub fn build(config: &Config, gate: Gate) -> Result<Self, BuildError> {
+    pub fn build(config: &Config, gate: Gate, mask_keys: Arc<Keys>) -> Result<Self, BuildError> {
         let mut destinations = HashMap::new();
         for target in &config.targets {
             let tls = client_side(target).map_err(|source| BuildError::Target {
@@ -103,6 +105,7 @@ impl Snapshot {
             version: Arc::from(config.version.as_str()),
             gate,
             library: Arc::clone(&config.policies),
+            mask_keys,
             connections,
             destinations,
             listeners,
@@ -132,6 +135,7 @@ impl Snapshot {
             connection: connection.clone(),
             policy,
             config_version: self.version.clone(),
+            mask_keys: self.mask_keys.clone(),
         })
     }
 

@@ -8,6 +8,7 @@ use super::*;
 use crate::config;
 use crate::identity::{Gate, KeyRing};
 use crate::io::DriverKind;
+use crate::mask::cell::Keys;
 use crate::model::recording::Durability;
 use crate::model::session::{KillScope, Leg};
 use crate::session::tests::House;
@@ -109,7 +110,7 @@ fn tables(binds: &[std::net::SocketAddr]) -> Arc<Snapshot> {
     }
     let config = config::load_text("x.toml".as_ref(), &text).unwrap();
     let gate = Gate::new(&KeyRing::new(&config.issuers, None), []);
-    Arc::new(Snapshot::build(&config, gate).unwrap())
+    Arc::new(Snapshot::build(&config, gate, Arc::new(Keys::new(&[7; 32]))).unwrap())
 }
 
 fn pair() -> (TcpStream, TcpStream) {

@@ -20,9 +20,10 @@ use crate::control::Fleet;
 use crate::control::approvals::Approvals;
 use crate::identity::lease::Lessor;
 use crate::identity::vault::Vault;
-use crate::identity::{Gate, KeyRing};
+use crate::identity::{Gate, KeyRing, site_key};
 use crate::io;
 use crate::limits;
+use crate::mask::cell::Keys;
 use crate::model::event::{AuditEvent, What};
 use crate::model::session::KillScope;
 use crate::observe::metrics::{self, KeySetState, NodeView, RecorderStats, WorkerReport};
@@ -38,6 +39,7 @@ pub(super) struct Gateway {
     events: EventQueue,
     lessor: Arc<Lessor>,
     ring: ArcSwap<KeyRing>,
+    mask_keys: Arc<Keys>,
     /// One reload at a time.
     current: Mutex<Current>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -73,7 +75,9 @@ impl Gateway {
         events: EventQueue,
     ) -> Result<Self, StartError> {
         let ring = KeyRing::new(&config.issuers, None);
-        let snapshot = snapshot(&config, &ring)?;
+        let site_key = site_key(&config.node.state_dir)?;
+        let mask_keys = Arc::new(site_key.with(Keys::new));
+        let snapshot = snapshot(&config, &ring, &mask_keys)?;
         let binds: HashSet<SocketAddr> = snapshot.binds().collect();
         let auditors = events.clone();
         recorder.watch(Box::new(move |what| {
@@ -111,6 +115,7 @@ impl Gateway {
             events,
             lessor: Arc::new(Lessor::new(Vault::in_state_dir(&config.node.state_dir))),
             ring: ArcSwap::from_pointee(ring),
+            mask_keys,
             current: Mutex::new(Current {
                 version: config.version,
                 binds,
@@ -149,7 +154,8 @@ impl Gateway {
             return Err(vec![problem.to_owned()]);
         }
         let ring = KeyRing::new(&config.issuers, Some(&self.ring.load()));
-        let snapshot = snapshot(&config, &ring).map_err(|error| vec![chain(&error)])?;
+        let snapshot =
+            snapshot(&config, &ring, &self.mask_keys).map_err(|error| vec![chain(&error)])?;
         let binds: HashSet<SocketAddr> = snapshot.binds().collect();
         let added = binds.difference(&current.binds).map(|bind| listen(*bind));
         let added = added.collect::<Result<Vec<_>, _>>();
@@ -298,9 +304,13 @@ impl Gateway {
     }
 }
 
-fn snapshot(config: &Config, ring: &KeyRing) -> Result<Snapshot, BuildError> {
+fn snapshot(
+    config: &Config,
+    ring: &KeyRing,
+    mask_keys: &Arc<Keys>,
+) -> Result<Snapshot, BuildError> {
     let gate = Gate::new(ring, config.accounts.iter().cloned());
-    Snapshot::build(config, gate)
+    Snapshot::build(config, gate, Arc::clone(mask_keys))
 }
 
 fn listen(bind: SocketAddr) -> Result<TcpListener, StartError> {

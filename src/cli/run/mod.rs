@@ -14,14 +14,19 @@ use crate::cli::{Context, Exit, chain, complain, fail};
 use crate::config::{self, Config, DriverChoice, Sink};
 use crate::control::admin::{Admin, AdminError, Reach};
 use crate::control::approvals::{Approvals, StoreError, Waiter};
+use crate::control::catalogue::{self, Catalogues, Place, Rules};
 use crate::control::keys::Pace;
 use crate::control::{Fleet, dial, harden, keys};
+use crate::identity::SiteKeyError;
 use crate::identity::lease::Lessor;
 use crate::io;
 use crate::limits;
+use crate::mask::catalogue::Cell;
+use crate::model::target::{Connection, Target};
 use crate::observe::log::{self, LogError};
 use crate::observe::sink::{EventQueue, EventSink, SinkError};
 use crate::record::{Recorder, RecordingConfig};
+use crate::session::Protected;
 use crate::worker::mailbox::{Address, DialRequest, HoldMessage, Mailbox, Message, Order};
 use crate::worker::snapshot::BuildError;
 
@@ -64,6 +69,8 @@ pub enum StartError {
     Log(#[from] LogError),
     #[error("the audit log")]
     Events(#[from] SinkError),
+    #[error("the key of stand-ins for protected values")]
+    SiteKey(#[from] SiteKeyError),
     #[error("the admin endpoints")]
     Admin(#[from] AdminError),
     #[error("the store of requests for approval")]
@@ -264,18 +271,41 @@ async fn answer_dials(
     lessor: Arc<Lessor>,
     mailboxes: Arc<[Mailbox]>,
 ) {
+    let catalogues = Catalogues::new(Arc::clone(&lessor), catalogue::Pace::default());
     while let Some(request) = requests.recv().await {
+        let catalogues = catalogues.clone();
         let lessor = Arc::clone(&lessor);
         let mailboxes = Arc::clone(&mailboxes);
         tokio::task::spawn_local(async move {
             let connection = request.connection.as_deref();
             let result = dial::dial(&lessor, &request.target, connection).await;
+            let catalogue = match (request.protected, request.connection, &result) {
+                (Some(protected), Some(connection), Ok(_)) => {
+                    let target = request.target;
+                    Some(read_catalogue(&catalogues, connection, target, protected).await)
+                }
+                (_, _, _) => None,
+            };
             if let Some(mailbox) = mailboxes.get(usize::from(request.from.worker)) {
                 // An overrun worker's session meets its deadline.
-                let _put = mailbox.put(Message::Dialled { to: request.from, result });
+                let _put = mailbox.put(Message::Dialled { to: request.from, result, catalogue });
             }
         });
     }
+}
+
+/// What is known of the database whose columns are protected.
+async fn read_catalogue(
+    catalogues: &Catalogues,
+    connection: Arc<Connection>,
+    target: Arc<Target>,
+    protected: Protected,
+) -> Arc<Cell> {
+    let Protected { masks, database, config_version } = protected;
+    let rules: Rules = Arc::new(move |schema: &str, relation: &str, column: &str| {
+        masks.column(schema, relation, column)
+    });
+    catalogues.cell(Place { connection, target, database }, &config_version, &rules).await
 }
 
 /// Hands held commands to the store, one after the other, and lets time pass for it.

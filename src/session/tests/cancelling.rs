@@ -68,7 +68,7 @@ fn an_errand_says_the_key_to_the_target_and_ends_when_the_target_does() {
     let session = Session::errand(Protocol::Postgres, key, peer, now);
     let mut visit = house.visit_by(session, now);
     assert_eq!(visit.session.state(), "cancel");
-    visit.handle(Input::Connected { login: pg::plain_login() });
+    visit.handle(Input::Connected { login: pg::plain_login(), catalogue: None });
     let request = pg::packet(80_877_102, &[&[0, 0, 0, 42], &TARGET_KEY[..]].concat());
     assert_eq!(visit.seen.to(Leg::Upstream), request);
     assert!(visit.session.wants(Leg::Upstream));

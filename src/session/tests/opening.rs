@@ -17,7 +17,7 @@ fn the_target_hears_nothing_before_the_token_is_admitted() {
     visit.handle(Input::Admitted(Box::new(house.admission())));
     assert_eq!(visit.seen.acts, ["tls", "verify", "connect"]);
     assert_eq!(visit.seen.to(Leg::Upstream), b"");
-    visit.handle(Input::Connected { login: pg::plain_login() });
+    visit.handle(Input::Connected { login: pg::plain_login(), catalogue: None });
     let expected = pg::startup(0x0003_0000, &[("user", "leased"), ("database", "shop")]);
     assert_eq!(visit.seen.to(Leg::Upstream), expected);
     assert_eq!(visit.session.state(), "target login");
@@ -143,7 +143,7 @@ fn a_bot_that_waits_for_its_target_is_not_read() {
     assert!(!visit.session.wants(Leg::Downstream), "verifying");
     visit.handle(Input::Admitted(Box::new(house.admission())));
     assert!(!visit.session.wants(Leg::Downstream), "connecting");
-    visit.handle(Input::Connected { login: pg::plain_login() });
+    visit.handle(Input::Connected { login: pg::plain_login(), catalogue: None });
     assert!(!visit.session.wants(Leg::Downstream), "logging in");
     assert!(visit.session.wants(Leg::Upstream));
     visit.target(&target_login());
@@ -188,7 +188,7 @@ fn tls_towards_the_target_begins_before_anything_is_said_there() {
     visit.bot(&password());
     visit.handle(Input::Admitted(Box::new(house.admission())));
     let login = UpstreamLogin { tls: true, ..pg::plain_login() };
-    visit.handle(Input::Connected { login });
+    visit.handle(Input::Connected { login, catalogue: None });
     assert_eq!(visit.seen.to(Leg::Upstream), pg::ssl_request());
     visit.seen.greeted.clear();
     visit.target(b"S");

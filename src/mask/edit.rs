@@ -1,0 +1,198 @@
+//! Replaces values as a plan says. Knows cells and texts, not the messages that they stand in.
+
+use crate::judge::policy::Masks;
+use crate::limits::HITS_KEPT;
+use crate::mask::cell::{self, Format, Keys, Replaced, Shape};
+use crate::mask::plan::{Manner, Plan, Treatment};
+use crate::mask::reach::Reach;
+use crate::model::entity::Entity;
+use crate::model::mask::{Derived, Strategy};
+use crate::scan::{Detector, Hit};
+use crate::wire::{Edit, Editor, Part};
+
+/// What is reused from answer to answer.
+#[derive(Default)]
+pub struct Workspace {
+    hits: Vec<Hit>,
+    unescaped: Vec<u8>,
+}
+
+impl Workspace {
+    /// Gives back what one large answer has taken.
+    pub fn shrink(&mut self) {
+        self.hits.shrink_to(HITS_KEPT);
+        self.unescaped = Vec::new();
+    }
+}
+
+/// The editor of one piece of an answer.
+pub struct Edits<'a> {
+    pub plan: &'a Plan,
+    pub masks: &'a Masks,
+    pub keys: &'a Keys,
+    pub workspace: &'a mut Workspace,
+    /// Values replaced so far.
+    pub replaced: u64,
+}
+
+impl Editor for Edits<'_> {
+    fn cell(&mut self, column: usize, value: &[u8], out: &mut Vec<u8>) -> Edit {
+        let edit = match self.plan.columns.get(column) {
+            Some(Treatment::Pass) => return Edit::Keep,
+            Some(Treatment::Replace { strategy, shape, format }) => {
+                edit(cell::replace(*strategy, shape, *format, value, self.keys, out))
+            }
+            Some(Treatment::Within { shape, format }) => {
+                edit(cell::replace_fields(shape, *format, value, self.keys, out))
+            }
+            Some(Treatment::Search { manner }) => self.search(*manner, value, out),
+            // A plan is made for the columns that there are.
+            None => Edit::Null,
+        };
+        if edit != Edit::Keep {
+            self.replaced += 1;
+        }
+        edit
+    }
+
+    fn words(&mut self, part: Part<'_>, words: &[u8], out: &mut Vec<u8>) -> Edit {
+        let strict = !self.plan.reach.is_clean() && self.masks.derived() == Derived::Strict;
+        let edit = match part {
+            Part::Message { code, points_at_text }
+                if strict && !tells_no_value(code, points_at_text, &self.plan.reach) =>
+            {
+                out.extend(WITHHELD);
+                Edit::Written
+            }
+            Part::Addition if strict => Edit::Null,
+            Part::Message { .. } | Part::Addition | Part::Name | Part::Aside => {
+                self.search(Manner::Text, words, out)
+            }
+            Part::Label => self.search(Manner::InPlace, words, out),
+        };
+        if edit != Edit::Keep {
+            self.replaced += 1;
+        }
+        edit
+    }
+}
+
+/// What stands for a message that may quote a protected value.
+const WITHHELD: &[u8] = b"the message is withheld, for it may quote a protected value";
+
+/// Errors whose message names objects and states, never values: broken constraints (the value
+/// stands in the detail), transactions and cursors in a wrong state, lack of resources, operators'
+/// doing. And what is wrong at a place in the bot's own text, unless other code ran: where a value was
+/// taken for a name, there is no such place.
+fn tells_no_value(code: &[u8], points_at_text: bool, reach: &Reach) -> bool {
+    match code.first_chunk::<2>() {
+        Some(b"23" | b"24" | b"25" | b"26" | b"34" | b"40" | b"53" | b"54" | b"55" | b"57") => true,
+        Some(b"42" | b"3F" | b"0A") => points_at_text && !matches!(reach, Reach::Anything { .. }),
+        _ => false,
+    }
+}
+
+fn edit(replaced: Replaced) -> Edit {
+    match replaced {
+        Replaced::Null => Edit::Null,
+        Replaced::Written => Edit::Written,
+    }
+}
+
+impl Edits<'_> {
+    fn search(&mut self, manner: Manner, value: &[u8], out: &mut Vec<u8>) -> Edit {
+        let Some(detector) = self.masks.detector() else { return Edit::Keep };
+        let workspace = &mut *self.workspace;
+        detector.scan(value, &mut workspace.hits);
+        workspace.hits.retain(|hit| self.masks.entity(hit.entity).is_some());
+        if workspace.hits.is_empty() {
+            return match manner {
+                Manner::Json => self.search_unescaped(detector, value, out),
+                Manner::Text | Manner::InPlace => Edit::Keep,
+            };
+        }
+        let mut kept = 0;
+        for hit in &workspace.hits {
+            let Some(protection) = self.masks.entity(hit.entity) else { continue };
+            let range = hit.range.clone();
+            out.extend(value.get(kept..range.start).unwrap_or_default());
+            let found = value.get(range.clone()).unwrap_or_default();
+            match manner {
+                Manner::InPlace => fill(found, out),
+                Manner::Json if has_digits_alone(hit.entity) => nines(found, out),
+                Manner::Text | Manner::Json => stand_in(protection.strategy, found, self.keys, out),
+            }
+            kept = range.end;
+        }
+        out.extend(value.get(kept..).unwrap_or_default());
+        Edit::Written
+    }
+
+    /// A value may hide in JSON behind escapes, which the reader resolves.
+    fn search_unescaped(&mut self, detector: &Detector, value: &[u8], out: &mut Vec<u8>) -> Edit {
+        if memchr::memchr(b'\\', value).is_none() {
+            return Edit::Keep;
+        }
+        let workspace = &mut *self.workspace;
+        workspace.unescaped.clear();
+        unescape(value, &mut workspace.unescaped);
+        let found = detector.entities(&workspace.unescaped);
+        if !found.iter().any(|entity| self.masks.entity(entity).is_some()) {
+            return Edit::Keep;
+        }
+        // The version byte of the binary form is no text.
+        let version = value.first().filter(|byte| **byte == 1);
+        out.extend(version);
+        out.extend(b"\"[redacted]\"");
+        Edit::Written
+    }
+}
+
+/// What takes the place of a found value inside a text.
+fn stand_in(strategy: Strategy, found: &[u8], keys: &Keys, out: &mut Vec<u8>) {
+    let shape = Shape::Text { max_chars: None, pads: false };
+    let _nothing_for_null = cell::replace(strategy, &shape, Format::Text, found, keys, out);
+}
+
+/// As many bytes, none of which is special in the text form of any type.
+fn fill(found: &[u8], out: &mut Vec<u8>) {
+    if found.iter().any(u8::is_ascii_alphabetic) {
+        out.extend(found.iter().map(|_| b'*'));
+    } else {
+        nines(found, out);
+    }
+}
+
+/// A number stays one.
+fn nines(found: &[u8], out: &mut Vec<u8>) {
+    out.extend(found.iter().map(|byte| if byte.is_ascii_digit() { b'9' } else { *byte }));
+}
+
+/// Their values may stand in JSON as a number.
+const fn has_digits_alone(entity: Entity) -> bool {
+    matches!(entity, Entity::Pan | Entity::UsSsn | Entity::Phone)
+}
+
+/// Resolves JSON's escapes of ASCII characters; everything else stays.
+fn unescape(value: &[u8], out: &mut Vec<u8>) {
+    let mut rest = value;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend(rest.get(..at).unwrap_or_default());
+        let escape = rest.get(at..).unwrap_or_default();
+        let (byte, length) = match escape {
+            [b'\\', b'u', digits @ ..] if let Some(code) = digits.get(..4).and_then(ascii) => {
+                (Some(code), 6)
+            }
+            [b'\\', byte, ..] => (Some(*byte), 2),
+            _ => (None, 1),
+        };
+        out.extend(byte);
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    out.extend(rest);
+}
+
+fn ascii(digits: &[u8]) -> Option<u8> {
+    let code = u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    u8::try_from(code).ok().filter(u8::is_ascii)
+}

@@ -1,0 +1,271 @@
+//! Answers pass the masks: each piece is shown by the machine, gone through as its plan says, and
+//! delivered as that leaves it. A plan is made from the facts of the statement that is answered.
+
+use std::sync::Arc;
+
+use crate::io::buf::Chunk;
+use crate::judge::policy::Masks;
+use crate::limits;
+use crate::mask::catalogue::{Catalogue, Cell};
+use crate::mask::cell::Keys;
+use crate::mask::edit::{Edits, Workspace};
+use crate::mask::guard::{Objection, objection};
+use crate::mask::plan::Plan;
+use crate::model::facts::{Copy, CopyDirection, CopyFormat, Effects, Facts};
+use crate::model::session::Leg;
+use crate::model::time::Now;
+use crate::record::RunKind;
+use crate::session::close::End;
+use crate::session::exchange::Exchanges;
+use crate::session::relay::Next;
+use crate::session::{Context, Output, Phase, Session};
+use crate::wire::{Asked, Column, CopyForm, Fault, Machine, Shown};
+
+/// What keeps protected values from one session's bot.
+pub(super) struct Masking {
+    masks: Arc<Masks>,
+    keys: Arc<Keys>,
+    /// Where the newest catalogue is found; `None` where no column is protected.
+    catalogue: Option<Arc<Cell>>,
+    workspace: Workspace,
+    /// Of the last result; the next one is often of the same statement.
+    planned: Option<Planned>,
+    /// Of the copy at hand.
+    copying: Option<(u64, Plan)>,
+    defined: Defined,
+}
+
+/// What the session has done to definitions that the catalogue does not show yet.
+#[derive(Clone, Copy)]
+enum Defined {
+    Nothing,
+    /// In a transaction that has not ended.
+    Open,
+    /// As the change of this number.
+    Change {
+        number: u64,
+        until_ns: u64,
+    },
+}
+
+struct Planned {
+    facts: Option<Arc<Facts>>,
+    columns: Arc<[Column]>,
+    catalogue: Option<Arc<Catalogue>>,
+    plan: Plan,
+}
+
+impl Planned {
+    fn fits(
+        &self,
+        facts: Option<&Arc<Facts>>,
+        columns: &Arc<[Column]>,
+        catalogue: Option<&Arc<Catalogue>>,
+    ) -> bool {
+        same(self.facts.as_ref(), facts)
+            && same(self.catalogue.as_ref(), catalogue)
+            && (Arc::ptr_eq(&self.columns, columns) || self.columns == *columns)
+    }
+}
+
+fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+impl Masking {
+    pub(super) fn new(masks: Arc<Masks>, keys: Arc<Keys>, catalogue: Option<Arc<Cell>>) -> Self {
+        let workspace = Workspace::default();
+        Self {
+            masks,
+            keys,
+            catalogue,
+            workspace,
+            planned: None,
+            copying: None,
+            defined: Defined::Nothing,
+        }
+    }
+
+    /// What speaks against a statement for the sake of what is protected.
+    pub(super) fn objection(&self, asked: &Asked, facts: &Facts) -> Option<Objection> {
+        let catalogue = self.catalogue.as_ref().map(|cell| cell.load());
+        objection(facts, &asked.text, &asked.parameters, catalogue.as_deref(), &self.masks)
+    }
+
+    /// A statement has ended that may have changed what there is to protect.
+    pub(super) fn ended(&mut self, facts: &Facts, in_transaction: bool, now: Now) {
+        let Some(cell) = &self.catalogue else { return };
+        let defines = Effects::DDL_CREATE | Effects::DDL_ALTER | Effects::DDL_DROP;
+        if facts.effects.intersects(defines | Effects::CODE_EXEC | Effects::UNKNOWN) {
+            self.defined = Defined::Open;
+        }
+        if let (Defined::Open, false) = (self.defined, in_transaction) {
+            let until_ns = now.after_ms(limits::CATALOGUE_WAIT_MS_MAX);
+            self.defined = Defined::Change { number: cell.changed(), until_ns };
+        }
+    }
+
+    /// The session's next command should wait: the catalogue does not know yet what the session has
+    /// defined, so that columns would be replaced of which it is about to learn that they are free.
+    pub(super) fn awaits_catalogue(&mut self, now: Now) -> bool {
+        let (Defined::Change { number, until_ns }, Some(cell)) = (self.defined, &self.catalogue)
+        else {
+            return false;
+        };
+        let waits = !cell.knows(number) && now.mono_ns < until_ns;
+        if !waits {
+            self.defined = Defined::Nothing;
+        }
+        waits
+    }
+
+    /// Goes through a piece of an answer. `None` where it goes on as it is.
+    fn edit(
+        &mut self,
+        machine: &mut Machine,
+        shown: &Shown,
+        bytes: &[u8],
+        exchanges: &Exchanges,
+    ) -> Result<Option<Vec<u8>>, Fault> {
+        let catalogue = self.catalogue.as_ref().map(|cell| cell.load());
+        let words;
+        let plan = match shown {
+            Shown::Rows { number, columns } => {
+                self.plan_rows(exchanges.facts(*number), columns, catalogue);
+                let Some(planned) = &self.planned else { return Ok(None) };
+                if planned.plan.passes_rows() {
+                    machine.rows_pass();
+                    return Ok(None);
+                }
+                &planned.plan
+            }
+            Shown::CopyBegins { number, columns, .. } => {
+                self.plan_copy(machine, *number, *columns, exchanges, catalogue.as_deref());
+                return Ok(None);
+            }
+            Shown::Copied { number } => match &self.copying {
+                Some((of, plan)) if of == number => plan,
+                // The machine knows no form for it either, and says so.
+                Some(_) | None => {
+                    words = Plan::of_words(None, None, &self.masks);
+                    &words
+                }
+            },
+            Shown::Words { number } => {
+                let facts = number.and_then(|number| exchanges.facts(number));
+                words = Plan::of_words(facts.as_deref(), catalogue.as_deref(), &self.masks);
+                &words
+            }
+            Shown::Description | Shown::Aside => {
+                words = Plan::of_words(None, None, &self.masks);
+                &words
+            }
+        };
+        let mut out = Vec::new();
+        let mut edits = Edits {
+            plan,
+            masks: &self.masks,
+            keys: &self.keys,
+            workspace: &mut self.workspace,
+            replaced: 0,
+        };
+        let changed = machine.rewrite(shown, bytes, &mut edits, &mut out)?;
+        Ok(changed.then_some(out))
+    }
+
+    fn plan_rows(
+        &mut self,
+        facts: Option<Arc<Facts>>,
+        columns: &Arc<[Column]>,
+        catalogue: Option<Arc<Catalogue>>,
+    ) {
+        let fits = self
+            .planned
+            .as_ref()
+            .is_some_and(|it| it.fits(facts.as_ref(), columns, catalogue.as_ref()));
+        if fits {
+            return;
+        }
+        let plan = Plan::of(columns, facts.as_deref(), catalogue.as_deref(), &self.masks);
+        if let (true, Some(cell)) = (plan.met_unknown(), &self.catalogue) {
+            cell.want();
+        }
+        self.planned = Some(Planned { facts, columns: columns.clone(), catalogue, plan });
+    }
+
+    fn plan_copy(
+        &mut self,
+        machine: &mut Machine,
+        number: u64,
+        columns: usize,
+        exchanges: &Exchanges,
+        catalogue: Option<&Catalogue>,
+    ) {
+        self.copying = None;
+        let Some(facts) = exchanges.facts(number) else { return };
+        let mut copies = facts.statements.iter().filter_map(|statement| statement.copy.as_deref());
+        let Some(copy) = copies.find(|copy| copy.direction == CopyDirection::ToClient) else {
+            return;
+        };
+        let plan = Plan::of_copy(columns, copy, &facts, catalogue, &self.masks);
+        let (Some(plan), Some(form)) = (plan, form(copy)) else { return };
+        if plan.passes_rows() {
+            machine.rows_pass();
+            return;
+        }
+        machine.copy_form(form, &copy.null, columns, copy.header);
+        self.copying = Some((number, plan));
+    }
+}
+
+const fn form(copy: &Copy) -> Option<CopyForm> {
+    let delimiter = copy.delimiter;
+    match copy.format {
+        CopyFormat::Text => Some(CopyForm::Text { delimiter }),
+        CopyFormat::Csv => {
+            Some(CopyForm::Csv { delimiter, quote: copy.quote, escape: copy.escape })
+        }
+        CopyFormat::Binary => Some(CopyForm::Binary),
+        CopyFormat::Unknown => None,
+    }
+}
+
+impl Session {
+    /// Leaves the bot's next command where it is for a moment, if it has to wait for the catalogue.
+    pub(super) fn wait_for_catalogue(&mut self, now: Now) -> bool {
+        let Phase::Open(open) = &mut self.phase else { return false };
+        if !open.masking.as_mut().is_some_and(|masking| masking.awaits_catalogue(now)) {
+            return false;
+        }
+        self.downstream.wait();
+        self.deadline_ns = Some(now.after_ms(limits::CATALOGUE_LOOK_MS));
+        true
+    }
+
+    /// Deals with `bytes` of an answer behind `passed` others that may go on already.
+    pub(super) fn show(
+        &mut self,
+        shown: &Shown,
+        passed: usize,
+        bytes: usize,
+        cx: &mut Context<'_>,
+    ) -> Result<Next, End> {
+        let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };
+        let Some(masking) = &mut open.masking else { return Ok(Next::Passed(passed + bytes)) };
+        let answer = self.upstream.unread().get(passed..passed + bytes).ok_or(End::defect())?;
+        let edited = masking.edit(&mut self.machine, shown, answer, &open.exchanges)?;
+        let Some(edited) = edited else { return Ok(Next::Passed(passed + bytes)) };
+        self.forward(Leg::Upstream, passed, cx)?;
+        self.upstream.take(bytes);
+        let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };
+        self.totals.count_sent(Leg::Downstream, edited.len());
+        let proof = open.tap.append(RunKind::Delivered, cx.now, &edited)?;
+        let (leg, chunk) = (Leg::Downstream, Chunk::from(edited));
+        cx.outputs.push_back(Output::Forward { leg, chunk, proof });
+        Ok(Next::Passed(0))
+    }
+}
