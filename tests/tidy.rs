@@ -24,7 +24,8 @@ const HOUSE: &[Row] = &[
     Row { room: "scan", uses: &["limits", "model"] },
     Row { room: "wire", uses: &["io/buf", "limits", "model"] },
     Row { room: "judge", uses: &["limits", "model", "scan"] },
-    Row { room: "mask", uses: &["limits", "model", "scan", "wire"] },
+    // What is protected is the policies' to say.
+    Row { room: "mask", uses: &["judge/policy", "limits", "model", "scan", "wire"] },
     Row { room: "record", uses: &["io/buf", "limits", "model"] },
     Row { room: "identity", uses: &["limits", "model"] },
     Row { room: "observe", uses: &["limits", "model"] },
@@ -50,8 +51,11 @@ const HOUSE: &[Row] = &[
     Row { room: "lane", uses: &["limits", "model", "session", "worker/mailbox"] },
     Row {
         room: "control",
-        // It reads the catalogues that masks go by.
-        uses: &["config", "identity", "judge", "limits", "mask", "model", "observe", "record"],
+        uses: &[
+            "config", "identity", "judge", "limits", "model", "observe", "record",
+            // It reads the catalogues that masks go by, from targets that want TLS.
+            "io/tls", "mask",
+        ],
     },
     Row {
         room: "cli",
@@ -79,6 +83,8 @@ const MAY_NAME_A_PROTOCOL: &[(&str, &str)] = &[
     ("src/model/", "the enum that all others match on"),
     ("src/fuzzing.rs", "one entry point a protocol"),
     ("src/judge/policy/condition.rs", "which schema holds a server's own functions"),
+    ("src/mask/catalogue", "what one server's catalogue holds"),
+    ("src/control/catalogue/", "reads it from that server"),
     ("src/judge/classify/", "a dialect of SQL is a language, chosen by model::command::Language"),
     ("src/judge/functions/", "a list of one dialect's functions"),
     ("src/cli/play", "draws the result messages of a recorded session"),
@@ -86,7 +92,7 @@ const MAY_NAME_A_PROTOCOL: &[(&str, &str)] = &[
 ];
 
 /// `#[expect(..)]` in src/. It may only fall: lower it when it does.
-const EXPECTS: usize = 5;
+const EXPECTS: usize = 3;
 /// `unsafe` in src/: blocks, functions and impls. It may only fall: lower it when it does.
 const UNSAFES: usize = 31;
 

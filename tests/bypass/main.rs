@@ -11,6 +11,7 @@ mod support;
 
 mod doors;
 mod frames;
+mod masks;
 mod names;
 mod screens;
 mod settings;

@@ -36,10 +36,16 @@ pub enum Account {
     Migrator,
     /// Everything but a few things; see `OPEN`.
     Open,
+    /// As `Open`, and five columns of customers are protected; see `MASKED`. Nothing is searched for, so
+    /// that nothing but provenance and caution stands in the way.
+    Masked,
+    /// As `Masked`, with computed columns searched instead of replaced, and everything else too.
+    Searched,
 }
 
 impl Account {
-    const ALL: [Self; 4] = [Self::Reader, Self::Writer, Self::Migrator, Self::Open];
+    const ALL: [Self; 6] =
+        [Self::Reader, Self::Writer, Self::Migrator, Self::Open, Self::Masked, Self::Searched];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -47,6 +53,8 @@ impl Account {
             Self::Writer => "writer",
             Self::Migrator => "migrator",
             Self::Open => "open",
+            Self::Masked => "masked",
+            Self::Searched => "searched",
         }
     }
 
@@ -56,6 +64,8 @@ impl Account {
             Self::Writer => "application",
             Self::Migrator => "migration",
             Self::Open => "open",
+            Self::Masked => "open\", \"masked",
+            Self::Searched => "open\", \"searched",
         }
     }
 }
@@ -216,6 +226,34 @@ when   = { effects.any = ["program_exec", "file_read", "file_write", "network", 
 action = "deny"
 "#;
 
+const MASKED: &str = r#"
+[policy.masked]
+default = "pass"
+
+[[policy.masked.mask]]
+columns = ["customers.name"]
+as      = "hash"
+
+[[policy.masked.mask]]
+columns = ["public.customers.ssn"]
+as      = "mask"
+
+[[policy.masked.mask]]
+columns = ["*.email"]
+as      = "pseudonym"
+
+[[policy.masked.mask]]
+columns = ["*.customers.card", "customers.phone", "boxed.who", "boxed.all_of_them"]
+as      = "redact"
+
+[policy.searched]
+default = "pass"
+
+[[policy.searched.mask]]
+detect = ["email", "pan", "us_ssn", "phone"]
+as     = "redact"
+"#;
+
 fn config(port: u16, liar_port: u16) -> String {
     let mut config = config_head("museum", "group", oidc());
     write!(
@@ -242,7 +280,7 @@ service_account = "stranger"
 target          = "shop"
 credential      = {{ username = "shop_app", password = {{ file = "{secret}" }} }}
 policies        = ["open"]
-{OPEN}{reading}{application}{migration}"#,
+{OPEN}{MASKED}{reading}{application}{migration}"#,
         server = server().port(),
         liar = targets::port(),
         ca = pki().ca().display(),

@@ -6,6 +6,7 @@ mod cutting;
 mod disk;
 mod holding;
 mod hostile;
+mod masking;
 mod observing;
 mod opening;
 mod operating;
