@@ -35,6 +35,14 @@ walk() {
     show "export PGSSLMODE=verify-full PGSSLROOTCERT=$folder/ca.pem"
     expect "Lamp no. 40" "psql -c 'SELECT name, price FROM products ORDER BY price DESC LIMIT 3'"
 
+    heading "What is protected does not reach it"
+    tell "Two columns are masked, by where a value comes from and not by what the bot calls it; what is" \
+        "computed from them is replaced too. Everything else comes as it is."
+    expect "@pseudonym.invalid" "psql -c 'SELECT name, email, ssn FROM customers ORDER BY id LIMIT 3'"
+    expect "[redacted]" "psql -c 'SELECT name, ssn AS harmless, reverse(ssn) FROM customers ORDER BY id LIMIT 1'"
+    expect "***-**-" "psql -c 'COPY customers (id, ssn) TO STDOUT' | head -n 2"
+    refuse "psql -c 'CREATE TABLE mine AS SELECT email FROM customers'"
+
     heading "A bot is refused, and works on"
     tell "One psql session: the table is not dropped, the statement after it runs."
     cat >session.sql <<'SQL'
@@ -164,7 +172,7 @@ tls    = { cert = "narrows.pem", key = "narrows.key" }
 service_account = "shop-bot"
 target          = "shop-db"
 credential      = { username = "shop_app", password = { vault = "shop-db/app" } }
-policies        = ["baseline"]
+policies        = ["baseline", "pii"]
 
 [policy.baseline]
 default = "allow"
@@ -186,6 +194,21 @@ message = "UPDATE and DELETE need a selective WHERE"
 id     = "prices-need-a-human"
 when   = { effects.any = ["update"], objects.write.any = "*.products" }
 action = { hold = { for = "15m", wait = "30s" } }
+
+[policy.pii]
+default = "pass"
+
+[[policy.pii.mask]]
+columns = ["*.email"]
+as      = "pseudonym"
+
+[[policy.pii.mask]]
+columns = ["public.customers.ssn"]
+as      = { partial = { keep_last = 4 } }
+
+[[policy.pii.mask]]
+detect = ["pan", "jwt", "private_key"]
+as     = "redact"
 TOML
     mkdir -m 700 state
     show "cat narrows.toml"
@@ -256,7 +279,7 @@ heard() {
     grep -qF -- "$1" output || fail "no \"$1\" in the output: $2"
 }
 
-# The command must fail: the login is refused.
+# The command must fail: it is refused.
 refuse() {
     printf '\n$ %s\n' "$1"
     if eval "$1" >output 2>&1; then
