@@ -263,6 +263,8 @@ pub const TOKEN_DEPTH_MAX: usize = 8;
 pub const TOKEN_MEMBERS_MAX: usize = 512;
 /// How far an issuer's clock may differ from ours.
 pub const TOKEN_SKEW_S: u64 = 60;
+/// A human who decides has logged in within this: a token that lay about for longer approves nothing.
+pub const REVIEW_TOKEN_AGE_S_MAX: u64 = 15 * 60;
 /// Keys kept of one issuer; large providers publish about ten.
 pub const ISSUER_KEYS_MAX: usize = 64;
 /// Signature checks spent on one token: several keys may fit one that names none.
@@ -404,8 +406,14 @@ pub const CATALOGUES_MAX: usize = 1_024;
 /// Requests for approval that wait at once, of one account and in all: what humans can look through.
 pub const APPROVALS_PER_ACCOUNT_MAX: u64 = 5;
 pub const APPROVALS_PENDING_MAX: u64 = 1_000;
-/// Requests that a list shows.
-pub const APPROVALS_LISTED_MAX: usize = 200;
+/// Requests on one page of a list, unless less is asked for: even if every byte of their texts is
+/// escaped, it stays under what a client reads.
+pub const APPROVALS_LISTED_MAX: usize = 50;
+const _: () = assert!(
+    APPROVALS_LISTED_MAX * 6 * (HOLD_TEXT_BYTES_MAX + BIND_WINDOW_BYTES) < ADMIN_ANSWER_BYTES_MAX
+);
+/// Of the hash, from whoever approves by a token: nobody guesses so many.
+pub const APPROVAL_HASH_DIGITS_MIN: usize = 8;
 /// Messages of sessions to whoever keeps requests.
 pub const HOLD_MESSAGES_MAX: usize = 1_024;
 /// How often requests that nobody decided are looked for.

@@ -114,7 +114,7 @@ struct Gateway {
 
 impl Gateway {
     fn start(socket: &Path, sessions: u64) -> Self {
-        let admin = Admin::bind(socket, None, Reach::Operator).unwrap();
+        let admin = Admin::bind(socket, None, None, Reach::Operator).unwrap();
         let state = socket.with_extension("db");
         let (shutdown, told) = watch::channel(false);
         let thread = std::thread::spawn(move || {

@@ -1,27 +1,79 @@
 //! `narrows approvals`: what waits for a human, and the human's word.
 
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use clap::Subcommand;
 
 use crate::cli::table::{Align, Cell, Table};
 use crate::cli::text::{self, Colour, Paint};
-use crate::cli::{Context, Exit, Output, complain};
+use crate::cli::{Context, Exit, Output, complain, fail};
 use crate::control::api::{ApprovalLine, ApprovalState, Approvals, DecideRequest};
+use crate::control::client::{Client, ClientError};
+use crate::model::approval::ApprovalId;
 use crate::model::identity::ClaimValue;
 use crate::model::session::Parameter;
 
 /// Look at what waits for approval, and decide
 ///
-/// Who decides is who runs this command: the kernel tells Narrows. A rule may name its reviewers;
-/// where it names none, whoever operates Narrows decides.
+/// Who decides is who runs this command: the kernel tells Narrows; or with --url, whom a token
+/// names. A rule may name its reviewers; where it names none, whoever operates Narrows decides.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   narrows approvals ls
   narrows approvals show apr_0193a5c27a107c559f431c1d0a8e2b11
   narrows approvals approve apr_0193a5c27a107c559f431c1d0a8e2b11 --hash 1f3d9a
-  narrows approvals reject apr_0193a5c27a107c559f431c1d0a8e2b11 -m 'not on a Friday'")]
+  narrows approvals reject apr_0193a5c27a107c559f431c1d0a8e2b11 -m 'not on a Friday'
+  narrows approvals --url https://narrows.example:7070 --token-file token ls")]
 pub struct Args {
+    #[command(flatten)]
+    way: Way,
     #[command(subcommand)]
     what: What,
+}
+
+/// Where to ask, if not over the admin socket.
+#[derive(clap::Args)]
+struct Way {
+    /// Ask at an admin address instead of over the socket, with a token
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The variable of the environment that holds the token
+    #[arg(long, value_name = "NAME", requires = "url", conflicts_with = "token_file")]
+    token_env: Option<String>,
+    /// The file that holds the token
+    #[arg(long, value_name = "FILE", requires = "url")]
+    token_file: Option<PathBuf>,
+    /// Certificates to trust instead of the system's
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
+}
+
+impl Way {
+    fn client(&self, context: &Context) -> Result<Client, WayError> {
+        let Some(url) = &self.url else { return Ok(context.client()) };
+        let token = match (&self.token_env, &self.token_file) {
+            (Some(name), _) => std::env::var(name)
+                .map_err(|source| WayError::Environment { name: name.clone(), source })?,
+            (None, Some(path)) => std::fs::read_to_string(path)
+                .map_err(|source| WayError::File { path: path.clone(), source })?,
+            (None, None) => return Err(WayError::NoToken),
+        };
+        Ok(Client::at(url, &token, self.ca.as_deref())?)
+    }
+}
+
+/// Why nobody can be asked.
+#[derive(Debug, thiserror::Error)]
+enum WayError {
+    #[error("--url needs a token: --token-file FILE or --token-env NAME")]
+    NoToken,
+    #[error("the environment has no token in {name}")]
+    Environment { name: String, source: std::env::VarError },
+    #[error("cannot read a token from {}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Client(#[from] ClientError),
 }
 
 #[derive(Subcommand)]
@@ -30,6 +82,12 @@ enum What {
     Ls {
         #[arg(long)]
         all: bool,
+        /// At most so many, the newest; the others come with --before
+        #[arg(long, value_name = "COUNT", default_value_t = 200)]
+        limit: usize,
+        /// What is older than this request
+        #[arg(long, value_name = "ID")]
+        before: Option<String>,
     },
     /// One request in full
     Show {
@@ -56,52 +114,80 @@ enum What {
 
 #[must_use]
 pub fn run(args: &Args, context: &Context) -> Exit {
+    let client = match args.way.client(context) {
+        Ok(client) => client,
+        Err(error) => return fail(&error),
+    };
     match &args.what {
-        What::Ls { all } => list(*all, context),
-        What::Show { id } => show(id, context),
+        What::Ls { all, limit, before } => list(&client, *all, *limit, before.as_deref(), context),
+        What::Show { id } => show(&client, id, context),
         What::Approve { id, hash } => {
             let hash = hash.clone();
-            decide(DecideRequest { id: id.clone(), approve: true, hash, reason: None }, context)
+            let asked = DecideRequest { id: id.clone(), approve: true, hash, reason: None };
+            decide(&client, &asked, context)
         }
         What::Reject { id, message } => {
             let reason = Some(message.clone());
-            decide(DecideRequest { id: id.clone(), approve: false, hash: None, reason }, context)
+            let asked = DecideRequest { id: id.clone(), approve: false, hash: None, reason };
+            decide(&client, &asked, context)
         }
     }
 }
 
-fn list(all: bool, context: &Context) -> Exit {
-    let mut answer = match context.client().approvals() {
-        Ok(answer) => answer,
-        Err(error) => return context.unanswered(&error),
-    };
-    if !all {
-        answer.requests.retain(|line| line.state == ApprovalState::Pending);
+/// Page after page, until there are enough of them or no more.
+fn list(client: &Client, all: bool, limit: usize, before: Option<&str>, context: &Context) -> Exit {
+    let state = if all { "" } else { "state=pending&" };
+    let mut before = before.map(str::to_owned);
+    let mut answer = Approvals { now_unix_ms: 0, requests: Vec::new(), next: None };
+    loop {
+        let mut query = format!("{state}limit={}", limit.saturating_sub(answer.requests.len()));
+        if let Some(id) = &before {
+            query.push_str(&format!("&before={id}"));
+        }
+        let page = match client.approvals(&query) {
+            Ok(page) => page,
+            Err(error) => return context.unanswered(&error),
+        };
+        answer.now_unix_ms = page.now_unix_ms;
+        answer.requests.extend(page.requests);
+        answer.next = page.next;
+        if answer.next.is_none() || answer.requests.len() >= limit {
+            break;
+        }
+        before.clone_from(&answer.next);
     }
     match context.output {
         Output::Json => context.print_json(&answer),
         Output::People if answer.requests.is_empty() => context.print("nothing waits"),
-        Output::People => context.print(&table(&answer, context.paint)),
+        Output::People => {
+            let mut text = table(&answer, context.paint);
+            if let Some(id) = &answer.next {
+                text.push_str(&format!("there may be more: --before {id}\n"));
+            }
+            context.print(&text)
+        }
     }
 }
 
-fn show(id: &str, context: &Context) -> Exit {
-    let answer = match context.client().approvals() {
-        Ok(answer) => answer,
-        Err(error) => return context.unanswered(&error),
-    };
-    let Some(line) = answer.requests.iter().find(|line| line.id == id) else {
-        complain(&format!("there is no request {id}; see `narrows approvals ls --all`"));
+fn show(client: &Client, id: &str, context: &Context) -> Exit {
+    let Some(number) = ApprovalId::parse(id) else {
+        complain(&format!("{id} is no request's number; see `narrows approvals ls --all`"));
         return Exit::Failure;
     };
+    let line = match client.approval(number) {
+        Ok(line) => line,
+        Err(error) => return context.unanswered(&error),
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_unix_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     match context.output {
-        Output::Json => context.print_json(line),
-        Output::People => context.print(&account(line, answer.now_unix_ms, context.paint)),
+        Output::Json => context.print_json(&line),
+        Output::People => context.print(&account(&line, now_unix_ms, context.paint)),
     }
 }
 
-fn decide(request: DecideRequest, context: &Context) -> Exit {
-    let line = match context.client().decide(&request) {
+fn decide(client: &Client, asked: &DecideRequest, context: &Context) -> Exit {
+    let line = match client.decide(asked) {
         Ok(line) => line,
         Err(error) => return context.unanswered(&error),
     };

@@ -29,6 +29,11 @@ impl Context {
         match error {
             ClientError::NotRunning { .. } | ClientError::Forbidden { .. } => Exit::NotRunning,
             ClientError::Io { .. }
+            | ClientError::Runtime { .. }
+            | ClientError::Path
+            | ClientError::Address { .. }
+            | ClientError::Token
+            | ClientError::Fetch { .. }
             | ClientError::TimedOut { .. }
             | ClientError::Http { .. }
             | ClientError::TooLarge

@@ -2,8 +2,9 @@
 
 use crate::config::section::{Field, Place, Section};
 use crate::config::target::Names;
-use crate::identity::{Account, Algorithm, ClaimRule, Issuer, KeySource, Pattern, trustworthy_url};
-use crate::model::approval::Group;
+use crate::identity::{
+    Account, Algorithm, ClaimRule, Group, Issuer, KeySource, Pattern, trustworthy_url,
+};
 use crate::model::identity::IssuerName;
 
 pub fn issuer<'a>(section: Section<'a>) -> Option<(Issuer, Place<'a>)> {
@@ -21,6 +22,7 @@ pub fn issuer<'a>(section: Section<'a>) -> Option<(Issuer, Place<'a>)> {
         .require("audiences", "what tokens for Narrows carry as aud, such as [\"narrows\"]")
         .and_then(|field| field.texts())
         .map(|audiences| audiences.into_iter().map(str::to_owned).collect());
+    let reviewer_audiences = section.find("reviewer_audiences").map(|field| field.texts());
     let ca = section.find("ca").map(|field| {
         if matches!(keys, Some(KeySource::File(_))) {
             field.place.problem("`issuer.ca` has no use beside `jwks_file`", "take it out");
@@ -36,6 +38,11 @@ pub fn issuer<'a>(section: Section<'a>) -> Option<(Issuer, Place<'a>)> {
         name: name?.into(),
         url: url?.to_owned(),
         audiences: audiences?,
+        reviewer_audiences: optional(reviewer_audiences)?
+            .unwrap_or_default()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         keys: keys?,
         ca: optional(ca)?,
         algorithms: algorithms?,
@@ -96,16 +103,27 @@ fn algorithms(field: &Field<'_>) -> Option<Vec<Algorithm>> {
         .collect()
 }
 
-pub fn group<'a>(section: Section<'a>) -> Option<(Group, Place<'a>)> {
+pub fn group<'a>(section: Section<'a>, names: &Names) -> Option<(Group, Place<'a>)> {
     let place = section.place.clone();
     let name = section.require("name", "the name that rules refer to as group:NAME");
     let name = name.and_then(|field| field.name());
-    let users = section.require("users", "local users, by name or number");
-    let users = users.and_then(|field| field.texts());
-    section.refuse_later(&["match"]);
+    let users = section.find("users").map(|field| field.texts());
+    let members = section.find("match").map(|field| {
+        field
+            .list()?
+            .iter()
+            .map(|field| member(field.section()?, names))
+            .collect::<Option<Vec<_>>>()
+    });
+    if users.is_none() && members.is_none() {
+        let hint = "name local users: users = [\"…\"]; or say whose tokens: \
+                    match = [{ issuer = \"…\", claims = { groups = \"…\" } }]";
+        place.problem("the group has no members", hint);
+    }
     section.finish();
-    let users = users?.into_iter().map(str::to_owned).collect();
-    Some((Group { name: name?.into(), users }, place))
+    let users = optional(users)?.unwrap_or_default().into_iter().map(str::to_owned).collect();
+    let rules = optional(members)?.unwrap_or_default();
+    Some((Group { name: name?.into(), users, rules }, place))
 }
 
 pub fn account<'a>(section: Section<'a>, names: &Names) -> Option<(Account, Place<'a>)> {
@@ -121,24 +139,13 @@ pub fn account<'a>(section: Section<'a>, names: &Names) -> Option<(Account, Plac
     Some((Account { name: name?.into(), rules: rules? }, place))
 }
 
+/// A bot's tokens, by their claims or all of an issuer.
 fn rule(section: Section<'_>, names: &Names) -> Option<ClaimRule> {
-    let issuer = section
-        .require("issuer", "the name of an [[issuer]]")
-        .and_then(|field| field.resolved(&names.issuers, "issuer").map(IssuerName::from));
     let any_token = section.find("any_token_of_issuer").map_or(Some(false), |field| field.truth());
-    let claims = match section.find("claims") {
-        None => Some(Vec::new()),
-        Some(field) => field.section().and_then(|section| {
-            let mut claims = Vec::new();
-            flatten(&section, "", &mut claims).then_some(claims)
-        }),
-    };
     let place = section.place.clone();
-    section.finish();
-    let (issuer, any_token, claims) = (issuer?, any_token?, claims?);
-    let restricted = claims.iter().any(|(_, patterns)| !patterns.iter().any(Pattern::is_universal));
-    match (restricted, any_token) {
-        (true, false) | (false, true) => Some(ClaimRule { issuer, claims }),
+    let (rule, any_token) = (claim_rule(section, names)?, any_token?);
+    match (rule.restricts(), any_token) {
+        (true, false) | (false, true) => Some(rule),
         (false, false) => {
             let hint = "name claims that tell the right tokens from others, or write \
                         any_token_of_issuer = true";
@@ -151,6 +158,33 @@ fn rule(section: Section<'_>, names: &Names) -> Option<ClaimRule> {
             None
         }
     }
+}
+
+/// Humans' tokens, by their claims.
+fn member(section: Section<'_>, names: &Names) -> Option<ClaimRule> {
+    let place = section.place.clone();
+    let rule = claim_rule(section, names)?;
+    let restricts = rule.restricts();
+    if !restricts {
+        let hint = "name claims that tell its members from others";
+        place.problem("everybody of the issuer would belong to the group", hint);
+    }
+    restricts.then_some(rule)
+}
+
+fn claim_rule(section: Section<'_>, names: &Names) -> Option<ClaimRule> {
+    let issuer = section
+        .require("issuer", "the name of an [[issuer]]")
+        .and_then(|field| field.resolved(&names.issuers, "issuer").map(IssuerName::from));
+    let claims = match section.find("claims") {
+        None => Some(Vec::new()),
+        Some(field) => field.section().and_then(|section| {
+            let mut claims = Vec::new();
+            flatten(&section, "", &mut claims).then_some(claims)
+        }),
+    };
+    section.finish();
+    Some(ClaimRule { issuer: issuer?, claims: claims? })
 }
 
 /// Claims by their flattened names. Nested tables are how TOML reads dotted keys. False if

@@ -14,7 +14,7 @@ use crate::config::source::{self, Source};
 use crate::config::target::{self, Names};
 use crate::config::{Config, Diagnostic, access, node, policy};
 use crate::identity::vault::Vault;
-use crate::identity::{Account, Issuer};
+use crate::identity::{Account, Group, Issuer};
 use crate::model::target::{Connection, Listener, Target};
 
 /// Reads `path` and everything that it includes. Problems are ordered by file and line.
@@ -135,11 +135,13 @@ fn read(roots: Vec<Section<'_>>, sources: &[Source]) -> Option<Config> {
     let connections = unique(connections, "connection", Connection::name);
     let policies = roots.iter().flat_map(policy::policies);
     let policies = unique(policies, "policy", |policy| policy.name.to_string());
-    let groups = every(&roots, "group").into_iter().filter_map(access::group);
+    let groups =
+        every(&roots, "group").into_iter().filter_map(|section| access::group(section, &names));
     let groups = unique(groups, "group", |group| group.name.to_string());
     for root in roots {
         root.finish();
     }
+    warn_of_bots_in_groups(&groups, &accounts);
     warn_of_idle(&accounts, &targets, &policies, &listeners, &connections);
 
     let version = version(sources);
@@ -238,6 +240,24 @@ fn refuse_port_clashes(listeners: &[Placed<'_, Listener>], admin: Option<SocketA
         if admin.is_some_and(|admin| clash(listener.bind, admin)) {
             let message = format!("{} is taken by the admin address", listener.bind);
             place.problem(message, "change this one, or node.admin.bind");
+        }
+    }
+}
+
+/// A bot's token that no service account takes is told from a human's by nothing but its claims.
+fn warn_of_bots_in_groups(groups: &[Placed<'_, Group>], accounts: &[Placed<'_, Account>]) {
+    let of_bots: BTreeSet<&str> =
+        accounts.iter().flat_map(|(one, _)| &one.rules).map(|rule| &*rule.issuer).collect();
+    for (group, place) in groups {
+        let shared = group.rules.iter().find(|rule| of_bots.contains(&*rule.issuer));
+        if let Some(rule) = shared {
+            let message = format!(
+                "group {} and a service account take tokens of {}",
+                group.name, rule.issuer
+            );
+            let hint = "make sure that no bot's token has the group's claims, or give humans an \
+                        issuer of their own";
+            place.warning(message, hint);
         }
     }
 }

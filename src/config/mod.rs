@@ -15,11 +15,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::identity::vault::Vault;
-use crate::identity::{Account, Issuer};
+use crate::identity::{Account, Group, Issuer};
 use crate::judge::policy::Library;
-use crate::model::approval::Group;
 use crate::model::recording::{Durability, OnFailure};
-use crate::model::target::{Connection, Listener, Target};
+use crate::model::target::{Connection, KeyPairFiles, Listener, Target};
 use crate::observe::log::LogFormat;
 
 pub use crate::model::units::{DURATION_HINT, UnitError, duration_ms};
@@ -70,8 +69,10 @@ pub enum Workers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     pub socket: PathBuf,
-    /// For `/metrics`; plain HTTP, so loopback only.
+    /// For `/metrics`, and for reviewers with tokens.
     pub bind: Option<SocketAddr>,
+    /// Without it `bind` is on loopback.
+    pub tls: Option<KeyPairFiles>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

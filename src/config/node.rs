@@ -1,9 +1,11 @@
 //! Sections about this machine: `[node]`, `[recording]`, `[[sink]]`.
 
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::section::{Field, Section};
+use crate::config::target;
 use crate::config::{
     Admin, DriverChoice, Log, LogFormat, LogLevel, Node, Recording, Sink, Workers,
 };
@@ -41,7 +43,9 @@ pub fn node(section: Section<'_>) -> Option<Node> {
         (Some(admin_section), Some(state_dir)) => {
             admin(admin_section, state_dir.join("admin.sock"))
         }
-        (None, Some(state_dir)) => Some(Admin { socket: state_dir.join("admin.sock"), bind: None }),
+        (None, Some(state_dir)) => {
+            Some(Admin { socket: state_dir.join("admin.sock"), bind: None, tls: None })
+        }
         (_, None) => None,
     };
     section.finish();
@@ -114,18 +118,31 @@ fn admin(section: Section<'_>, default_socket: PathBuf) -> Option<Admin> {
             fits
         }),
     };
+    let tls = section.find("tls").map(|field| {
+        let section = field.section()?;
+        let files = target::key_pair(&section, true);
+        section.finish();
+        files?
+    });
     let bind = section.find("bind").map(|field| {
-        let address: std::net::SocketAddr =
+        let address: SocketAddr =
             field.parsed(|text| text.parse().ok(), "an address", "such as \"127.0.0.1:7070\"")?;
-        if !address.ip().is_loopback() {
-            let hint = "bind it to a loopback address; it speaks plain HTTP";
-            field.place.problem("the admin address is not on loopback", hint);
+        if !address.ip().is_loopback() && tls.is_none() {
+            let hint = "bind it to a loopback address, or give it a certificate: \
+                        tls = { cert = \"…\", key = \"…\" }";
+            field.place.problem("the admin address is not on loopback and speaks plain HTTP", hint);
         }
         Some(address)
     });
-    section.refuse_later(&["tls"]);
+    if bind.is_none() && tls.is_some() {
+        section.place.problem("the certificate has no address to stand at", "add `bind`");
+    }
     section.finish();
-    Some(Admin { socket: socket?, bind: bind.map_or(Some(None), |bind| bind.map(Some))? })
+    Some(Admin {
+        socket: socket?,
+        bind: bind.map_or(Some(None), |bind| bind.map(Some))?,
+        tls: tls.map_or(Some(None), |tls| tls.map(Some))?,
+    })
 }
 
 pub fn recording(section: Option<Section<'_>>, state_dir: &Path) -> Option<Recording> {

@@ -131,7 +131,7 @@ fn warn_of_weak_tls(tls: &UpstreamTls, host: &str, place: &Place<'_>) {
 }
 
 /// `cert` and `key`, both or none. Outer `None`: something was reported.
-fn key_pair(section: &Section<'_>, required: bool) -> Option<Option<KeyPairFiles>> {
+pub fn key_pair(section: &Section<'_>, required: bool) -> Option<Option<KeyPairFiles>> {
     let cert = section.find("cert");
     let key = section.find("key");
     match (cert, key) {

@@ -215,6 +215,24 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "",
         "`service_account.match` is missing",
     ),
+    // Humans.
+    ("[[issuer]]", "[[group]]\nname = \"dba\"\n[[issuer]]", "the group has no members"),
+    (
+        "[[issuer]]",
+        "[[group]]\nname = \"dba\"\nmatch = [{ issuer = \"ci\" }]\n[[issuer]]",
+        "everybody of the issuer would belong to the group",
+    ),
+    (
+        "[[issuer]]",
+        "[[group]]\nname = \"dba\"\nmatch = [{ issuer = \"ci\", any_token_of_issuer = true, \
+         claims.sub = \"a\" }]\n[[issuer]]",
+        "`group.match.any_token_of_issuer` is not known",
+    ),
+    (
+        "name = \"edge-1\"",
+        "name = \"edge-1\"\nadmin = { tls = { cert = \"narrows.toml\", key = \"narrows.toml\" } }",
+        "the certificate has no address to stand at",
+    ),
     // Targets and listeners.
     (
         "protocol = \"postgres\"",
@@ -291,7 +309,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "name = \"edge-1\"",
         "name = \"edge-1\"\nadmin = { bind = \"127.0.0.1:7070\", tls = {} }",
-        "`node.admin.tls` is not available in this version",
+        "a certificate and its key belong together",
     ),
     (
         "name = \"edge-1\"",
@@ -323,7 +341,6 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "[recording]\nretain = { age = \"90d\" }\n[[issuer]]",
         "`recording.retain` is not available in this version",
     ),
-    ("[[issuer]]", "[[group]]\nname = \"dba\"\n[[issuer]]", "`group.users` is missing"),
     (
         "[[issuer]]",
         "[[sink]]\nkind = \"syslog\"\npath = \"x\"\n[[issuer]]",
@@ -603,6 +620,17 @@ fn paths(prefix: &str, value: &toml::Value, found: &mut BTreeSet<String>) {
     for item in value.as_array().into_iter().flatten() {
         paths(prefix, item, found);
     }
+}
+
+#[test]
+fn an_issuer_of_bots_and_humans_is_warned_of() {
+    let folder = Folder::new();
+    let group = "[[group]]\nname = \"dba\"\nmatch = [{ issuer = \"ci\", claims.sub = \"a\" }]\n";
+    let text = SOUND.replacen("[[issuer]]", &format!("{group}[[issuer]]"), 1);
+    let config = load(&folder.put("narrows.toml", &text)).unwrap();
+    let warned = config.warnings.iter().map(|warning| warning.message.as_str()).collect::<Vec<_>>();
+    assert_eq!(warned, ["group dba and a service account take tokens of ci"]);
+    assert_eq!(config.groups[0].rules.len(), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! The admin endpoints: JSON for the operator's commands on a Unix socket, and metrics and health
-//! alone on an optional TCP address, which has no authentication and therefore changes nothing.
-//! Knows HTTP and whom to ask; what is asked is the fleet's business.
+//! The admin endpoints: JSON for the operator's commands on a Unix socket; metrics, health and, for
+//! reviewers who show a token, requests for approval on an optional TCP address. Knows HTTP and whom
+//! to ask; what is asked is the fleet's business.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,21 +16,24 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
-use crate::control::api::{self, KillRequest, Problem, RecorderState};
-use crate::control::approvals::{Approvals, Human, Undecided};
+use crate::control::api::{self, ApprovalState, KillRequest, Problem, RecorderState};
+use crate::control::approvals::{Approvals, Human, Page, StoreError, Undecided};
 pub use crate::control::socket::Reach;
 use crate::control::socket::{AdminSocket, SocketError};
-use crate::control::{Fleet, desk};
+use crate::control::{Fleet, bearer, desk};
 use crate::limits::{
     ADMIN_BODY_BYTES_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_CONVERSATION_MS_MAX, ADMIN_HEAD_BYTES_MAX,
     ADMIN_HEADERS_MAX, ADMIN_REQUEST_MS_MAX,
 };
+use crate::model::approval::ApprovalId;
 use crate::observe::prometheus;
 use crate::observe::sink::EventQueue;
 
@@ -40,23 +43,30 @@ pub enum AdminError {
     Socket(#[from] SocketError),
     #[error("cannot bind the admin address {address}")]
     Bind { address: SocketAddr, source: std::io::Error },
+    #[error("the admin address {address} is not on loopback and has no certificate")]
+    Exposed { address: SocketAddr },
     #[error("cannot register the admin sockets with the runtime")]
     Register { source: std::io::Error },
 }
 
 /// Bound and not yet serving, so that a start that must fail does so before anything else runs.
-#[derive(Debug)]
 pub struct Admin {
     socket: AdminSocket,
     tcp: Option<std::net::TcpListener>,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Admin {
     pub fn bind(
         socket: &Path,
         address: Option<SocketAddr>,
+        tls: Option<Arc<ServerConfig>>,
         reach: Reach,
     ) -> Result<Self, AdminError> {
+        // Tokens pass here.
+        if let Some(address) = address.filter(|at| tls.is_none() && !at.ip().is_loopback()) {
+            return Err(AdminError::Exposed { address });
+        }
         let socket = AdminSocket::bind(socket, reach)?;
         let tcp = match address {
             None => None,
@@ -67,7 +77,7 @@ impl Admin {
                 Some(listener)
             }
         };
-        Ok(Self { socket, tcp })
+        Ok(Self { socket, tcp, tls: tls.map(TlsAcceptor::from) })
     }
 
     /// Where the TCP endpoint listens: tells the port that the kernel chose for port 0.
@@ -92,7 +102,8 @@ impl Admin {
         let desk = Arc::new(desk::Desk::new(fleet, events, approvals));
         let by_tcp = async {
             if let Some(listener) = tcp {
-                attend(Entrance::Tcp(listener), Arc::clone(&desk), shutdown.clone()).await;
+                let entrance = Entrance::Tcp(listener, self.tls);
+                attend(entrance, Arc::clone(&desk), shutdown.clone()).await;
             }
         };
         tokio::join!(attend(unix, Arc::clone(&desk), shutdown.clone()), by_tcp);
@@ -117,8 +128,8 @@ async fn attend(entrance: Entrance, desk: Arc<desk::Desk>, mut shutdown: watch::
             accepted = accepted => accepted,
         };
         match accepted {
-            Ok((stream, door)) => {
-                let conversation = converse(stream, door, Arc::clone(&desk), shutdown.clone());
+            Ok(caller) => {
+                let conversation = converse(caller, Arc::clone(&desk), shutdown.clone());
                 connections.spawn(async move {
                     if tokio::time::timeout(CONVERSATION, conversation).await.is_err() {
                         tracing::debug!("an admin connection was cut off");
@@ -141,22 +152,39 @@ async fn attend(entrance: Entrance, desk: Arc<desk::Desk>, mut shutdown: watch::
 
 enum Entrance {
     Unix(UnixListener),
-    Tcp(TcpListener),
+    Tcp(TcpListener, Option<TlsAcceptor>),
 }
 
 impl Entrance {
-    async fn accept(&self) -> std::io::Result<(Box<dyn Stream>, Door)> {
+    async fn accept(&self) -> std::io::Result<Caller> {
         match self {
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let door = Door::Unix { operator: operator(&stream), human: human(&stream) };
-                Ok((Box::new(stream), door))
+                Ok(Caller { stream: Box::new(stream), tls: None, door })
             }
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Box::new(stream), Door::Tcp))
+            Self::Tcp(listener, tls) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok(Caller { stream: Box::new(stream), tls: tls.clone(), door: Door::Tcp { peer } })
             }
         }
+    }
+}
+
+/// Somebody who has connected and has not spoken yet.
+struct Caller {
+    stream: Box<dyn Stream>,
+    /// What has to be agreed on first.
+    tls: Option<TlsAcceptor>,
+    door: Door,
+}
+
+impl Caller {
+    async fn greet(self) -> std::io::Result<(Box<dyn Stream>, Door)> {
+        let Some(tls) = self.tls else { return Ok((self.stream, self.door)) };
+        let time = Duration::from_millis(ADMIN_REQUEST_MS_MAX);
+        let agreed = tokio::time::timeout(time, tls.accept(self.stream)).await??;
+        Ok((Box::new(agreed), self.door))
     }
 }
 
@@ -168,8 +196,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 enum Door {
     /// The operator, root, or a reviewer. Names the peer for the audit event.
     Unix { operator: String, human: Human },
-    /// Anybody who reaches the address.
-    Tcp,
+    /// Anybody who reaches the address; a reviewer, if a token says so.
+    Tcp { peer: SocketAddr },
 }
 
 /// What a request asks for, once method and path are known.
@@ -180,6 +208,7 @@ enum Asked {
     Kill,
     Reload,
     Approvals,
+    Approval,
     Decide,
     Metrics,
     Health,
@@ -196,6 +225,7 @@ impl Asked {
             api::DECIDE => Self::Decide,
             api::METRICS => Self::Metrics,
             api::HEALTH => Self::Health,
+            path if approval_at(path).is_some() => Self::Approval,
             _ => return None,
         })
     }
@@ -203,16 +233,19 @@ impl Asked {
     const fn method(self) -> Method {
         match self {
             Self::Kill | Self::Reload | Self::Decide => Method::POST,
-            Self::Status | Self::Sessions | Self::Approvals | Self::Metrics | Self::Health => {
-                Method::GET
-            }
+            Self::Status
+            | Self::Sessions
+            | Self::Approvals
+            | Self::Approval
+            | Self::Metrics
+            | Self::Health => Method::GET,
         }
     }
 
     const fn needs(self) -> Needs {
         match self {
             Self::Metrics | Self::Health => Needs::Nothing,
-            Self::Approvals | Self::Decide => Needs::Reviewer,
+            Self::Approvals | Self::Approval | Self::Decide => Needs::Reviewer,
             Self::Status | Self::Sessions | Self::Kill | Self::Reload => Needs::Operator,
         }
     }
@@ -222,20 +255,22 @@ impl Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Needs {
     Nothing,
-    /// A local user who is named as one, or the operator.
+    /// A local user or the bearer of a token who is one, or the operator.
     Reviewer,
     Operator,
 }
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 /// Serves one connection to its end.
-async fn converse(
-    stream: Box<dyn Stream>,
-    door: Door,
-    desk: Arc<desk::Desk>,
-    mut shutdown: watch::Receiver<bool>,
-) {
+async fn converse(caller: Caller, desk: Arc<desk::Desk>, mut shutdown: watch::Receiver<bool>) {
+    let (stream, door) = match caller.greet().await {
+        Ok(greeted) => greeted,
+        Err(error) => {
+            tracing::debug!(%error, "an admin connection failed at TLS");
+            return;
+        }
+    };
     let service = service_fn(move |request| {
         let (door, desk) = (door.clone(), Arc::clone(&desk));
         async move { Ok::<_, Infallible>(answer(request, &door, &desk).await) }
@@ -264,25 +299,9 @@ async fn answer(request: Request<Incoming>, door: &Door, desk: &desk::Desk) -> A
     let Some(asked) = Asked::at(request.uri().path()) else {
         return problem(StatusCode::NOT_FOUND, "there is nothing at this path", Vec::new());
     };
-    let (operator, human) = match door {
-        Door::Unix { operator, human } => {
-            let may = match asked.needs() {
-                Needs::Nothing => true,
-                Needs::Reviewer => human.operates || desk.approvals().is_reviewer(human),
-                Needs::Operator => human.operates,
-            };
-            if !may {
-                let text = format!("{} may not ask for this", human.name);
-                return problem(StatusCode::FORBIDDEN, &text, Vec::new());
-            }
-            (operator.as_str(), Some(human))
-        }
-        Door::Tcp if asked.needs() != Needs::Nothing => {
-            let text = "this address has no authentication and serves /metrics and /healthz only; \
-                        ask over the admin socket";
-            return problem(StatusCode::FORBIDDEN, text, Vec::new());
-        }
-        Door::Tcp => ("", None),
+    let (operator, human) = match admit(&request, asked, door, desk).await {
+        Ok(admitted) => admitted,
+        Err(refused) => return *refused,
     };
     if request.method() != asked.method() {
         let text = format!("this path takes {} only", asked.method());
@@ -296,26 +315,19 @@ async fn answer(request: Request<Incoming>, door: &Door, desk: &desk::Desk) -> A
         Asked::Status => json(StatusCode::OK, &api::Status::from(&desk.snapshot().await)),
         Asked::Sessions => json(StatusCode::OK, &desk.sessions().await),
         Asked::Kill => match kill_request(request).await {
-            Ok(scope) => json(StatusCode::OK, &desk.kill(scope.into(), operator).await),
+            Ok(scope) => json(StatusCode::OK, &desk.kill(scope.into(), &operator).await),
             Err(refused) => refused,
         },
-        Asked::Reload => match desk.reload(operator).await {
+        Asked::Reload => match desk.reload(&operator).await {
             Ok(reloaded) => json(StatusCode::OK, &reloaded),
             Err(details) => {
                 let text = "the configuration was refused and the one in force stays";
                 problem(StatusCode::UNPROCESSABLE_ENTITY, text, details)
             }
         },
-        Asked::Approvals => match desk.requests().await {
-            Ok(requests) => json(StatusCode::OK, &requests),
-            Err(error) => {
-                problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string(), Vec::new())
-            }
-        },
-        Asked::Decide => match (decide_request(request).await, human) {
-            (Ok(asked), Some(human)) => decided(desk.decide(asked, human.clone()).await),
-            (Err(refused), _) => refused,
-            (Ok(_), None) => problem(StatusCode::FORBIDDEN, "nobody is known to ask", Vec::new()),
+        Asked::Approvals | Asked::Approval | Asked::Decide => match human {
+            Some(human) => review(request, asked, human, desk).await,
+            None => problem(StatusCode::FORBIDDEN, "nobody is known to ask", Vec::new()),
         },
         Asked::Metrics => {
             let page = prometheus::render(&desk.snapshot().await);
@@ -323,6 +335,87 @@ async fn answer(request: Request<Incoming>, door: &Door, desk: &desk::Desk) -> A
         }
         Asked::Health => health(desk).await,
     }
+}
+
+/// Whom the request comes from, if they may ask for this: the operator's name, and the human.
+async fn admit(
+    request: &Request<Incoming>,
+    asked: Asked,
+    door: &Door,
+    desk: &desk::Desk,
+) -> Result<(String, Option<Human>), Box<Answer>> {
+    let (operator, human) = match (door, asked.needs()) {
+        (Door::Unix { operator, human }, _) => (operator.clone(), human.clone()),
+        (Door::Tcp { .. }, Needs::Nothing) => return Ok((String::new(), None)),
+        (Door::Tcp { .. }, Needs::Operator) => {
+            let text = "this address serves /metrics, /healthz and, for reviewers, /v1/approvals; \
+                        ask over the admin socket";
+            return Err(Box::new(problem(StatusCode::FORBIDDEN, text, Vec::new())));
+        }
+        (Door::Tcp { peer }, Needs::Reviewer) => {
+            let shown = bearer::token(request.headers()).map_err(bearer::refused)?;
+            let human = desk.identify(shown, *peer).await.map_err(bearer::unknown)?;
+            (human.name.clone(), human)
+        }
+    };
+    let may = match asked.needs() {
+        Needs::Nothing => true,
+        Needs::Reviewer => desk.approvals().is_reviewer(&human),
+        Needs::Operator => human.operates,
+    };
+    if !may {
+        let text = format!("{} may not ask for this", human.name);
+        return Err(Box::new(problem(StatusCode::FORBIDDEN, &text, Vec::new())));
+    }
+    Ok((operator, Some(human)))
+}
+
+/// Requests for approval, to whoever decides on them.
+async fn review(
+    request: Request<Incoming>,
+    asked: Asked,
+    human: Human,
+    desk: &desk::Desk,
+) -> Answer {
+    if asked == Asked::Decide {
+        return match decide_request(request).await {
+            Ok(asked) => decided(desk.decide(asked, human).await),
+            Err(refused) => refused,
+        };
+    }
+    let failed = |error: StoreError| {
+        problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string(), Vec::new())
+    };
+    if let Some(id) = approval_at(request.uri().path()) {
+        return match desk.request(id.to_owned(), human).await {
+            Ok(Some(line)) => json(StatusCode::OK, &line),
+            Ok(None) => decided(Err(Undecided::Unknown { id: id.to_owned() })),
+            Err(error) => failed(error),
+        };
+    }
+    let Some(page) = page(request.uri().query().unwrap_or_default()) else {
+        let text = "ask by state=, before=apr_… and limit= alone";
+        return problem(StatusCode::BAD_REQUEST, text, Vec::new());
+    };
+    desk.requests(page, human).await.map_or_else(failed, |page| json(StatusCode::OK, &page))
+}
+
+/// The request that a path names.
+fn approval_at(path: &str) -> Option<&str> {
+    path.strip_prefix(api::APPROVALS)?.strip_prefix('/').filter(|id| id.starts_with("apr_"))
+}
+
+fn page(query: &str) -> Option<Page> {
+    let mut page = Page::default();
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        match part.split_once('=')? {
+            ("state", word) => page.state = Some(ApprovalState::named(word)?),
+            ("before", id) => page.before = Some(ApprovalId::parse(id)?),
+            ("limit", count) => page.limit = count.parse::<usize>().ok()?.clamp(1, page.limit),
+            _ => return None,
+        }
+    }
+    Some(page)
 }
 
 /// A gateway that cannot record or whose workers hang should get no new connections.
@@ -350,7 +443,7 @@ fn decided(outcome: Result<api::ApprovalLine, Undecided>) -> Answer {
                 Undecided::NotAReviewer { .. } | Undecided::OwnRequest { .. } => {
                     StatusCode::FORBIDDEN
                 }
-                Undecided::NoReason => StatusCode::BAD_REQUEST,
+                Undecided::NoReason | Undecided::NoHash => StatusCode::BAD_REQUEST,
                 Undecided::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
             };
             problem(code, &why.to_string(), Vec::new())
@@ -387,7 +480,7 @@ async fn body(request: Request<Incoming>) -> Result<Bytes, Answer> {
     }
 }
 
-fn problem(code: StatusCode, error: &str, details: Vec<String>) -> Answer {
+pub(super) fn problem(code: StatusCode, error: &str, details: Vec<String>) -> Answer {
     json(code, &Problem { error: error.to_owned(), details })
 }
 
@@ -426,9 +519,9 @@ fn human(stream: &UnixStream) -> Human {
     match stream.peer_cred() {
         Ok(peer) => {
             let uid = peer.uid();
-            Human { uid, name: user_name(uid), operates: uid == own || uid == 0 }
+            Human::local(uid, user_name(uid), uid == own || uid == 0)
         }
-        Err(_) => Human { uid: u32::MAX, name: "unknown".to_owned(), operates: false },
+        Err(_) => Human::local(u32::MAX, "unknown".to_owned(), false),
     }
 }
 

@@ -121,11 +121,15 @@ pub struct Reloaded {
     pub version: String,
 }
 
-/// Answer to `APPROVALS`: what waits first, then the newest.
+/// Answer to `APPROVALS`, the newest first: `?state=pending`, `?limit=50` and `?before=apr_…` choose
+/// what and how much of it. Below it, at `APPROVALS/apr_…`, stands each `ApprovalLine`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Approvals {
     pub now_unix_ms: u64,
     pub requests: Vec<ApprovalLine>,
+    /// Where the next page begins: what to ask for as `before`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A request for approval, whole.
@@ -173,6 +177,14 @@ pub enum ApprovalState {
 }
 
 impl ApprovalState {
+    /// The state of this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        use ApprovalState::{Approved, Cancelled, Expired, Pending, Rejected, Used};
+        let all = [Pending, Approved, Used, Rejected, Expired, Cancelled];
+        all.into_iter().find(|state| state.word() == word)
+    }
+
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -189,7 +201,14 @@ impl ApprovalState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoteLine {
     pub by: String,
-    pub uid: u32,
+    /// Of a local user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Of the bearer of a token, with `subject`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     pub approve: bool,
     pub unix_ms: u64,
 }

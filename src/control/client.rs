@@ -1,4 +1,4 @@
-//! The operator's side of the admin socket. Blocking, for commands that ask one thing and end.
+//! The operator's side of the admin socket, and the reviewer's of the admin address. Blocking, for commands that ask one thing and end.
 
 use std::future::Future;
 use std::io;
@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use openidconnect::url::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -17,7 +18,10 @@ use tokio::net::UnixStream;
 use crate::control::api::{
     self, ApprovalLine, DecideRequest, KillRequest, Killed, Problem, Reloaded, Sessions, Status,
 };
+use crate::control::fetch::{FetchError, Fetcher, Patience};
+use crate::identity::{UrlError, trustworthy_url};
 use crate::limits::{ADMIN_ANSWER_BYTES_MAX, ADMIN_ANSWER_MS_MAX};
+use crate::model::approval::ApprovalId;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -31,8 +35,18 @@ pub enum ClientError {
         path.display()
     )]
     Forbidden { path: PathBuf },
+    #[error("no runtime to ask with")]
+    Runtime { source: io::Error },
+    #[error("this is no path to ask for")]
+    Path,
     #[error("cannot speak over {}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error("{url} cannot be asked")]
+    Address { url: String, source: UrlError },
+    #[error("the token cannot be sent: it has characters that no token has")]
+    Token,
+    #[error("cannot ask over {url}")]
+    Fetch { url: String, source: FetchError },
     #[error("no answer within {seconds} seconds")]
     TimedOut { seconds: u64 },
     #[error("the connection ended within the answer")]
@@ -48,15 +62,33 @@ pub enum ClientError {
     Refused { status: u16, problem: Problem },
 }
 
-/// A socket to ask over. Each question makes its own connection.
+/// Whom to ask. Each question makes its own connection.
 pub struct Client {
-    path: PathBuf,
+    way: Way,
+}
+
+enum Way {
+    Socket(PathBuf),
+    Address { url: Url, authorization: HeaderValue, fetcher: Box<Fetcher> },
 }
 
 impl Client {
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self { way: Way::Socket(path.to_owned()) }
+    }
+
+    /// Asks at an admin address, with a token, which goes over TLS or stays on this machine.
+    pub fn at(url: &str, token: &str, ca: Option<&Path>) -> Result<Self, ClientError> {
+        let address = trustworthy_url(url)
+            .map_err(|source| ClientError::Address { url: url.to_owned(), source })?;
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+            .map_err(|_| ClientError::Token)?;
+        authorization.set_sensitive(true);
+        let fetcher = Fetcher::new(ca)
+            .map_err(|source| ClientError::Fetch { url: url.to_owned(), source })?;
+        let fetcher = Box::new(fetcher);
+        Ok(Self { way: Way::Address { url: address, authorization, fetcher } })
     }
 
     pub fn status(&self) -> Result<Status, ClientError> {
@@ -71,8 +103,13 @@ impl Client {
         self.ask(Method::POST, api::KILL, encode(scope)?)
     }
 
-    pub fn approvals(&self) -> Result<api::Approvals, ClientError> {
-        self.ask(Method::GET, api::APPROVALS, Bytes::new())
+    /// A page of requests, by what stands behind the `?` of the address.
+    pub fn approvals(&self, query: &str) -> Result<api::Approvals, ClientError> {
+        self.ask(Method::GET, &format!("{}?{query}", api::APPROVALS), Bytes::new())
+    }
+
+    pub fn approval(&self, id: ApprovalId) -> Result<ApprovalLine, ClientError> {
+        self.ask(Method::GET, &format!("{}/{id}", api::APPROVALS), Bytes::new())
     }
 
     pub fn decide(&self, decision: &DecideRequest) -> Result<ApprovalLine, ClientError> {
@@ -86,13 +123,32 @@ impl Client {
     fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
-        path: &'static str,
+        path: &str,
         body: Bytes,
     ) -> Result<T, ClientError> {
-        let io = |source| ClientError::Io { path: self.path.clone(), source };
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io)?;
-        let (status, body) = runtime.block_on(in_time(self.exchange(method, path, body)))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| ClientError::Runtime { source })?;
+        let (status, body) = match &self.way {
+            Way::Socket(socket) => runtime.block_on(in_time(over(socket, method, path, body)))?,
+            Way::Address { url, authorization, fetcher } => {
+                let failed = |source| ClientError::Fetch { url: url.to_string(), source };
+                let place = url.join(path).map_err(|_| ClientError::Address {
+                    url: url.to_string(),
+                    source: UrlError::NotAUrl,
+                })?;
+                let request = Request::builder()
+                    .method(method)
+                    .uri(place.as_str())
+                    .header(AUTHORIZATION, authorization)
+                    .header(CONTENT_TYPE, JSON)
+                    .body(Full::new(body))
+                    .map_err(|source| failed(FetchError::Request(source)))?;
+                let answer = runtime.block_on(fetcher.ask(request, PATIENCE)).map_err(failed)?;
+                (answer.status(), answer.into_body())
+            }
+        };
         if status == StatusCode::OK {
             return serde_json::from_slice(&body)
                 .map_err(|source| ClientError::Unreadable { source });
@@ -101,59 +157,59 @@ impl Client {
             serde_json::from_slice(&body).map_err(|source| ClientError::Unreadable { source })?;
         Err(ClientError::Refused { status: status.as_u16(), problem })
     }
+}
 
-    async fn exchange(
-        &self,
-        method: Method,
-        path: &'static str,
-        body: Bytes,
-    ) -> Result<(StatusCode, Bytes), ClientError> {
-        let stream = UnixStream::connect(&self.path).await.map_err(|source| self.absent(source))?;
-        let http = |source| ClientError::Http { source };
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = hyper::Uri::from_static(path);
-        let headers = request.headers_mut();
-        headers.insert(HOST, hyper::header::HeaderValue::from_static("narrows"));
-        headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
-        let asking = async {
-            let response = sender.send_request(request).await.map_err(http)?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), ADMIN_ANSWER_BYTES_MAX).collect().await;
-            match body {
-                Ok(body) => Ok((status, body.to_bytes())),
-                Err(error) => Err(match error.downcast::<hyper::Error>() {
-                    Ok(source) => ClientError::Http { source: *source },
-                    Err(other) => {
-                        debug_assert!(other.is::<LengthLimitError>());
-                        ClientError::TooLarge
-                    }
-                }),
-            }
-        };
-        // The connection does the reading and writing while the question is asked.
-        let mut asking = std::pin::pin!(asking);
-        tokio::select! {
-            answer = asking.as_mut() => answer,
-            ended = connection => match ended {
-                Ok(()) => asking.await,
-                Err(source) => Err(http(source)),
-            },
+async fn over(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<(StatusCode, Bytes), ClientError> {
+    let stream = UnixStream::connect(socket).await.map_err(|source| absent(socket, source))?;
+    let http = |source| ClientError::Http { source };
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = path.parse().map_err(|_| ClientError::Path)?;
+    let headers = request.headers_mut();
+    headers.insert(HOST, HeaderValue::from_static("narrows"));
+    headers.insert(CONTENT_TYPE, JSON);
+    let asking = async {
+        let response = sender.send_request(request).await.map_err(http)?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ADMIN_ANSWER_BYTES_MAX).collect().await;
+        match body {
+            Ok(body) => Ok((status, body.to_bytes())),
+            Err(error) => Err(match error.downcast::<hyper::Error>() {
+                Ok(source) => ClientError::Http { source: *source },
+                Err(other) => {
+                    debug_assert!(other.is::<LengthLimitError>());
+                    ClientError::TooLarge
+                }
+            }),
         }
+    };
+    // The connection does the reading and writing while the question is asked.
+    let mut asking = std::pin::pin!(asking);
+    tokio::select! {
+        answer = asking.as_mut() => answer,
+        ended = connection => match ended {
+            Ok(()) => asking.await,
+            Err(source) => Err(http(source)),
+        },
     }
+}
 
-    fn absent(&self, source: io::Error) -> ClientError {
-        let path = self.path.clone();
-        use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
-        if matches!(source.kind(), NotFound | ConnectionRefused) {
-            ClientError::NotRunning { path }
-        } else if source.kind() == PermissionDenied {
-            ClientError::Forbidden { path }
-        } else {
-            ClientError::Io { path, source }
-        }
+fn absent(socket: &Path, source: io::Error) -> ClientError {
+    use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
+    let path = socket.to_owned();
+    if matches!(source.kind(), NotFound | ConnectionRefused) {
+        ClientError::NotRunning { path }
+    } else if source.kind() == PermissionDenied {
+        ClientError::Forbidden { path }
+    } else {
+        ClientError::Io { path, source }
     }
 }
 
@@ -170,3 +226,7 @@ async fn in_time<T>(
 fn encode(value: &impl Serialize) -> Result<Bytes, ClientError> {
     serde_json::to_vec(value).map(Bytes::from).map_err(|source| ClientError::Unreadable { source })
 }
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PATIENCE: Patience =
+    Patience { bytes_max: ADMIN_ANSWER_BYTES_MAX, ms_max: ADMIN_ANSWER_MS_MAX };

@@ -1,14 +1,17 @@
 //! Asks the fleet on behalf of the admin endpoints. Knows how long to wait for a worker, and that
 //! what changes something becomes an audit event; knows no HTTP.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use crate::control::Fleet;
 use crate::control::api::{self, DecideRequest, Killed, Reloaded, SessionLine, Sessions};
-use crate::control::approvals::{Approvals, Human, StoreError, Undecided};
+use crate::control::approvals::{Approvals, Human, Page, StoreError, Undecided};
+use crate::identity::Rejection;
 use crate::limits::{KILL_MS_MAX, WORKER_REPORT_MS_MAX};
 use crate::model::event::{AuditEvent, What};
 use crate::model::session::KillScope;
@@ -30,11 +33,43 @@ impl Desk {
         &self.approvals
     }
 
-    pub async fn requests(&self) -> Result<api::Approvals, StoreError> {
+    /// The human whom a token names; auditors hear of tokens that name none.
+    pub async fn identify(
+        &self,
+        token: Zeroizing<Vec<u8>>,
+        peer: SocketAddr,
+    ) -> Result<Human, Rejection> {
         let approvals = Arc::clone(&self.approvals);
-        let requests = tokio::task::spawn_blocking(move || approvals.list()).await;
+        let identified = tokio::task::spawn_blocking(move || approvals.identify(&token)).await;
+        let identified = identified.unwrap_or(Err(Rejection::IssuerUnknown));
+        if let Err(rejection) = &identified {
+            let (user, reason) = (REVIEWER.to_owned(), rejection.to_string());
+            let mut event = event(What::LoginRefused { user, reason });
+            event.peer = Some(peer);
+            self.events.offer(event);
+        }
+        identified
+    }
+
+    /// A page of the requests that this human may look at.
+    pub async fn requests(&self, page: Page, human: Human) -> Result<api::Approvals, StoreError> {
+        let approvals = Arc::clone(&self.approvals);
+        let listed = tokio::task::spawn_blocking(move || approvals.list(&page, &human)).await;
+        let requests = listed.unwrap_or_else(|_| Ok(Vec::new()))?;
         let now_unix_ms = u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX);
-        Ok(api::Approvals { now_unix_ms, requests: requests.unwrap_or_else(|_| Ok(Vec::new()))? })
+        let is_full = requests.len() >= page.limit;
+        let next = requests.last().filter(|_| is_full).map(|line| line.id.clone());
+        Ok(api::Approvals { now_unix_ms, requests, next })
+    }
+
+    pub async fn request(
+        &self,
+        id: String,
+        human: Human,
+    ) -> Result<Option<api::ApprovalLine>, StoreError> {
+        let approvals = Arc::clone(&self.approvals);
+        let shown = tokio::task::spawn_blocking(move || approvals.show(&id, &human)).await;
+        shown.unwrap_or(Ok(None))
     }
 
     pub async fn decide(
@@ -128,3 +163,6 @@ fn event(what: What) -> AuditEvent {
 fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
+
+/// Who tries to log in, in the auditors' eyes, where a token names nobody.
+const REVIEWER: &str = "reviewer";

@@ -1,14 +1,14 @@
-//! Fetches small documents from issuers: GET, no redirects, bounded in size and time, https with
-//! the system's certificates or a stated set. Knows nothing of what it fetches.
+//! Asks others over HTTP: no redirects, bounded in size and time, https with the system's
+//! certificates or a stated set. Knows nothing of what it asks for.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, CACHE_CONTROL, USER_AGENT};
-use hyper::{HeaderMap, Request, StatusCode};
+use hyper::header::{ACCEPT, CACHE_CONTROL, HeaderValue, USER_AGENT};
+use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -20,10 +20,17 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::limits::{ISSUER_ANSWER_BYTES_MAX, ISSUER_REQUEST_MS_MAX};
 
-/// A client for the documents of one issuer.
+/// A client for one issuer, receiver or gateway.
 pub struct Fetcher {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     roots: usize,
+}
+
+/// How much of an answer is read, and for how long it is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub bytes_max: usize,
+    pub ms_max: u64,
 }
 
 pub struct Answer {
@@ -48,10 +55,10 @@ pub enum FetchError {
     Connect(#[source] hyper_util::client::legacy::Error),
     #[error("the answer's status is {status}")]
     Status { status: StatusCode },
-    #[error("the answer breaks off or is over {ISSUER_ANSWER_BYTES_MAX} bytes")]
-    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("no whole answer within {ISSUER_REQUEST_MS_MAX} ms")]
-    TimedOut,
+    #[error("the answer breaks off or is over {bytes_max} bytes")]
+    Body { bytes_max: usize, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("no whole answer within {ms_max} ms")]
+    TimedOut { ms_max: u64 },
 }
 
 impl Fetcher {
@@ -72,31 +79,47 @@ impl Fetcher {
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), roots })
     }
 
-    /// The caller has made sure that `url` is one to trust.
+    /// A document. The caller has made sure that `url` is one to trust.
     pub async fn get(&self, url: &Url) -> Result<Answer, FetchError> {
-        if self.roots == 0 && url.scheme() == "https" {
+        let request = Request::get(url.as_str())
+            .header(ACCEPT, "application/json")
+            .body(Full::default())
+            .map_err(FetchError::Request)?;
+        let answer = self.ask(request, ISSUER_PATIENCE).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(FetchError::Status { status: answer.status() });
+        }
+        let keep = max_age(answer.headers());
+        Ok(Answer { body: answer.into_body().into(), keep })
+    }
+
+    /// Any question, and whatever is answered. As for trust, see `get`.
+    pub async fn ask(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        patience: Patience,
+    ) -> Result<Response<Bytes>, FetchError> {
+        if self.roots == 0 && request.uri().scheme_str() == Some("https") {
             return Err(FetchError::NoSystemRoots);
         }
+        let agent = HeaderValue::from_static(concat!("narrows/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().insert(USER_AGENT, agent);
+        let Patience { bytes_max, ms_max } = patience;
         let work = async {
-            let request = Request::get(url.as_str())
-                .header(ACCEPT, "application/json")
-                .header(USER_AGENT, concat!("narrows/", env!("CARGO_PKG_VERSION")))
-                .body(Empty::new())
-                .map_err(FetchError::Request)?;
             let answer = self.client.request(request).await.map_err(FetchError::Connect)?;
-            if answer.status() != StatusCode::OK {
-                return Err(FetchError::Status { status: answer.status() });
-            }
-            let keep = max_age(answer.headers());
-            let body = Limited::new(answer.into_body(), ISSUER_ANSWER_BYTES_MAX);
-            let body = body.collect().await.map_err(FetchError::Body)?.to_bytes().into();
-            Ok(Answer { body, keep })
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, bytes_max).collect().await;
+            let body = body.map_err(|source| FetchError::Body { bytes_max, source })?.to_bytes();
+            Ok(Response::from_parts(head, body))
         };
-        tokio::time::timeout(Duration::from_millis(ISSUER_REQUEST_MS_MAX), work)
+        tokio::time::timeout(Duration::from_millis(ms_max), work)
             .await
-            .map_err(|_| FetchError::TimedOut)?
+            .map_err(|_| FetchError::TimedOut { ms_max })?
     }
 }
+
+const ISSUER_PATIENCE: Patience =
+    Patience { bytes_max: ISSUER_ANSWER_BYTES_MAX, ms_max: ISSUER_REQUEST_MS_MAX };
 
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, FetchError> {
     let mut roots = RootCertStore::empty();

@@ -20,6 +20,8 @@ pub mod admin;
 pub mod api;
 /// What the operator's commands ask with.
 pub mod client;
+/// Tokens of humans at the admin address.
+mod bearer;
 /// Asks the fleet, and tells the auditors.
 mod desk;
 /// The admin socket's place in the file system.

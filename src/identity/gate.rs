@@ -9,8 +9,8 @@ use crate::identity::issuer::{Algorithm, Issuer};
 use crate::identity::keys::{KeyRing, KeySlot};
 use crate::identity::rules::Account;
 use crate::identity::token::{Malformed, Token};
-use crate::limits::{KEYS_STALE_S_MAX, TOKEN_KEYS_TRIED_MAX, TOKEN_SKEW_S};
-use crate::model::identity::{AccountName, IssuerName, Principal};
+use crate::limits::{KEYS_STALE_S_MAX, REVIEW_TOKEN_AGE_S_MAX, TOKEN_KEYS_TRIED_MAX, TOKEN_SKEW_S};
+use crate::model::identity::{AccountName, Claims, IssuerName, Principal};
 use crate::model::time::Now;
 
 /// Everything that decides who a token's bearer is. One for all workers, replaced on reload.
@@ -25,6 +25,14 @@ pub struct Admitted {
     pub principal: Arc<Principal>,
     /// What stood behind the `@` of the user name. The caller checks that it names its target.
     pub target_hint: Option<String>,
+}
+
+/// A human who has shown a token.
+#[derive(Clone, Debug)]
+pub struct Bearer {
+    pub issuer: IssuerName,
+    pub subject: Arc<str>,
+    pub claims: Arc<Claims>,
 }
 
 /// Why a bot may not come in. For our log: the bot itself is told one fixed text, so that nobody
@@ -63,6 +71,8 @@ pub enum Rejection {
     AccountUnknown,
     #[error("the token of issuer {issuer} matches no rule of service account {account}")]
     AccountMismatch { issuer: IssuerName, account: AccountName },
+    #[error("the token of issuer {issuer} is one of service account {account}")]
+    OfAccount { issuer: IssuerName, account: AccountName },
 }
 
 impl From<Malformed> for Rejection {
@@ -92,6 +102,7 @@ impl Rejection {
             Self::TooOld { .. } => "too_old",
             Self::AccountUnknown => "account_unknown",
             Self::AccountMismatch { .. } => "account_mismatch",
+            Self::OfAccount { .. } => "of_account",
         }
     }
 
@@ -113,11 +124,11 @@ impl Gate {
     /// Judges the bearer of `token` who calls itself `user`: `account` or `account@target`.
     /// The token is checked first, so that without one nobody learns which accounts exist.
     pub fn admit(&self, user: &str, token: &[u8], now: Now) -> Result<Admitted, Rejection> {
-        let token = Token::parse(token)?;
+        let (slot, token) = self.verified(token, now)?;
         let registered = Registered::of(&token.payload)?;
-        let slot = self.issuers.get(&registered.issuer).ok_or(Rejection::IssuerUnknown)?;
-        check_signature(slot, &token, now)?;
-        check_claims(slot.issuer(), &registered, now)?;
+        let issuer = slot.issuer();
+        let terms = Terms { audiences: &issuer.audiences, age_s_max: issuer.age_s_max };
+        check_claims(issuer, &registered, &terms, now)?;
         let claims = token.claims()?;
 
         let (name, target_hint) = match user.split_once('@') {
@@ -138,6 +149,42 @@ impl Gate {
             claims: Arc::new(claims),
         };
         Ok(Admitted { principal: Arc::new(principal), target_hint })
+    }
+
+    /// Judges the bearer of a token as a human who decides on what bots do. A token that could log
+    /// in as a service account is none, whatever else it says.
+    pub fn identify(&self, token: &[u8], now: Now) -> Result<Bearer, Rejection> {
+        let (slot, token) = self.verified(token, now)?;
+        let registered = Registered::of(&token.payload)?;
+        let issuer = slot.issuer();
+        let audiences = match issuer.reviewer_audiences.as_slice() {
+            [] => &issuer.audiences,
+            _ => &issuer.reviewer_audiences,
+        };
+        let age_s_max = issuer.age_s_max.unwrap_or(u64::MAX).min(REVIEW_TOKEN_AGE_S_MAX);
+        let terms = Terms { audiences, age_s_max: Some(age_s_max) };
+        check_claims(issuer, &registered, &terms, now)?;
+        let claims = token.claims()?;
+        let mut accounts = self.accounts.values();
+        if let Some(account) = accounts.find(|account| account.admits(&issuer.name, &claims)) {
+            let account = Arc::clone(&account.name);
+            return Err(Rejection::OfAccount { issuer: slot.name(), account });
+        }
+        let claims = Arc::new(claims);
+        Ok(Bearer { issuer: slot.name(), subject: registered.subject, claims })
+    }
+
+    /// The token and its issuer, whose signature it bears. Nothing that it says is checked.
+    fn verified<'t>(
+        &self,
+        token: &'t [u8],
+        now: Now,
+    ) -> Result<(&Arc<KeySlot>, Token<'t>), Rejection> {
+        let token = Token::parse(token)?;
+        let registered = Registered::of(&token.payload)?;
+        let slot = self.issuers.get(&registered.issuer).ok_or(Rejection::IssuerUnknown)?;
+        check_signature(slot, &token, now)?;
+        Ok((slot, token))
     }
 
     /// True if a bot that was admitted before would still match its account. Its token is not
@@ -186,10 +233,21 @@ fn check_signature(slot: &KeySlot, token: &Token<'_>, now: Now) -> Result<(), Re
     Ok(())
 }
 
-fn check_claims(issuer: &Issuer, token: &Registered, now: Now) -> Result<(), Rejection> {
+/// What a token must be like beside what every token must.
+struct Terms<'i> {
+    audiences: &'i [String],
+    age_s_max: Option<u64>,
+}
+
+fn check_claims(
+    issuer: &Issuer,
+    token: &Registered,
+    terms: &Terms<'_>,
+    now: Now,
+) -> Result<(), Rejection> {
     let now_s = now.unix_s();
     let name = || Arc::clone(&issuer.name);
-    if !token.audiences.iter().any(|audience| issuer.audiences.contains(audience)) {
+    if !token.audiences.iter().any(|audience| terms.audiences.contains(audience)) {
         return Err(Rejection::Audience { issuer: name() });
     }
     if now_s >= token.expires_s.saturating_add(TOKEN_SKEW_S) {
@@ -201,7 +259,7 @@ fn check_claims(issuer: &Issuer, token: &Registered, now: Now) -> Result<(), Rej
     if let Some(in_s) = ahead(token.issued_s, now_s) {
         return Err(Rejection::IssuedInFuture { issuer: name(), in_s });
     }
-    if let Some(age_s_max) = issuer.age_s_max {
+    if let Some(age_s_max) = terms.age_s_max {
         let issued_s = token.issued_s.ok_or(Malformed::Claim("iat"))?;
         let age_s = now_s.saturating_sub(issued_s);
         if age_s > age_s_max.saturating_add(TOKEN_SKEW_S) {

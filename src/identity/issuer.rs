@@ -15,6 +15,8 @@ pub struct Issuer {
     pub url: String,
     /// A token must be meant for one of these.
     pub audiences: Vec<String>,
+    /// A token of a human who decides must be meant for one of these. Empty: for one of `audiences`.
+    pub reviewer_audiences: Vec<String>,
     pub keys: KeySource,
     /// Certificates to trust when fetching keys, instead of the system's.
     pub ca: Option<PathBuf>,

@@ -13,12 +13,12 @@ mod site_key;
 mod token;
 pub mod vault;
 
-pub use gate::{Admitted, Gate, Rejection};
+pub use gate::{Admitted, Bearer, Gate, Rejection};
 pub use issuer::{Algorithm, Issuer, KeySource, UrlError, is_loopback, trustworthy_url};
 pub use keys::{KeyRing, KeySet, KeySetError, KeySlot, KeyStatus};
-pub use rules::{Account, ClaimRule, Pattern, PatternError};
+pub use rules::{Account, ClaimRule, Group, Pattern, PatternError};
 pub use site_key::{SiteKeyError, site_key};
 pub use token::{Malformed, Token};
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

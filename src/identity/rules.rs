@@ -1,6 +1,8 @@
 //! Which tokens may act as which service account: patterns over flattened claims.
 //! Rules are positive only, so a claim that is absent or of an odd shape never lets anyone in.
 
+use std::sync::Arc;
+
 use crate::model::identity::{AccountName, ClaimValue, Claims, IssuerName};
 
 /// A service account: any one of its rules lets a token act as it.
@@ -18,6 +20,24 @@ impl Account {
     }
 }
 
+/// A `[[group]]`: humans who decide on what is held.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub name: Arc<str>,
+    /// Local users, by name or number.
+    pub users: Vec<String>,
+    /// Whose tokens belong to it.
+    pub rules: Vec<ClaimRule>,
+}
+
+impl Group {
+    /// True if the bearer of a token of `issuer` with these claims belongs to it.
+    #[must_use]
+    pub fn has_bearer(&self, issuer: &IssuerName, claims: &Claims) -> bool {
+        self.rules.iter().any(|rule| rule.matches(issuer, claims))
+    }
+}
+
 /// Claims that one issuer's token must carry, all of them. Without any, every token of the issuer
 /// matches; configuration lets that through only where it is said in so many words.
 #[derive(Clone, Debug)]
@@ -28,6 +48,12 @@ pub struct ClaimRule {
 }
 
 impl ClaimRule {
+    /// False if every token of the issuer matches.
+    #[must_use]
+    pub fn restricts(&self) -> bool {
+        self.claims.iter().any(|(_, patterns)| !patterns.iter().any(Pattern::is_universal))
+    }
+
     #[must_use]
     pub fn matches(&self, issuer: &IssuerName, claims: &Claims) -> bool {
         self.issuer == *issuer

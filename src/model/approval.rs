@@ -81,14 +81,6 @@ impl std::fmt::Display for Reviewer {
     }
 }
 
-/// A `[[group]]`: who belongs to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    pub name: Arc<str>,
-    /// Local users, by name or number.
-    pub users: Vec<String>,
-}
-
 /// A command that waits.
 #[derive(Clone, Debug)]
 pub struct HoldRequest {

@@ -37,6 +37,7 @@ fn issuer(url: &str, keys: KeySource) -> Arc<Issuer> {
         name: "dev".into(),
         url: url.to_owned(),
         audiences: vec!["narrows".into()],
+        reviewer_audiences: Vec::new(),
         keys,
         ca: None,
         algorithms: Algorithm::DEFAULT.to_vec(),

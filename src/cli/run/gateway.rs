@@ -17,7 +17,7 @@ use crate::cli::chain;
 use crate::cli::run::{StartError, workers};
 use crate::config::{self, Config, Workers};
 use crate::control::Fleet;
-use crate::control::approvals::Approvals;
+use crate::control::approvals::{Approvals, People};
 use crate::identity::lease::Lessor;
 use crate::identity::vault::Vault;
 use crate::identity::{Gate, KeyRing, site_key};
@@ -86,7 +86,7 @@ impl Gateway {
         let listeners = binds.iter().map(|bind| listen(*bind)).collect::<Result<Vec<_>, _>>()?;
         let (dials, dial_requests) = mpsc::channel(limits::DIAL_REQUESTS_MAX);
         let approvals = Approvals::open(&config.node.state_dir.join(STATE_FILE), events.clone())?;
-        approvals.set_groups(config.groups.clone());
+        approvals.set_people(people(&config, &ring));
         let (holds, hold_messages) = mpsc::channel(limits::HOLD_MESSAGES_MAX);
         let lost = Arc::new(Notify::new());
         let outfit = workers::Outfit {
@@ -167,7 +167,7 @@ impl Gateway {
             let listeners = std::mem::take(&mut added);
             mailbox.order(Order::Apply { snapshot: Arc::clone(&snapshot), listeners });
         }
-        self.approvals.set_groups(config.groups);
+        self.approvals.set_people(people(&config, &self.ring.load()));
         current.binds = binds;
         current.version.clone_from(&config.version);
         Ok(config.version)
@@ -311,6 +311,12 @@ fn snapshot(
 ) -> Result<Snapshot, BuildError> {
     let gate = Gate::new(ring, config.accounts.iter().cloned());
     Snapshot::build(config, gate, Arc::clone(mask_keys))
+}
+
+/// Who decides on what is held. Tokens of humans are judged by the keys that bots' tokens are.
+fn people(config: &Config, ring: &KeyRing) -> People {
+    let gate = Gate::new(ring, config.accounts.iter().cloned());
+    People::new(config.groups.clone(), Some(gate))
 }
 
 fn listen(bind: SocketAddr) -> Result<TcpListener, StartError> {

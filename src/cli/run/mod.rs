@@ -20,6 +20,7 @@ use crate::control::{Fleet, dial, harden, keys};
 use crate::identity::SiteKeyError;
 use crate::identity::lease::Lessor;
 use crate::io;
+use crate::io::tls::{TlsConfigError, server_config};
 use crate::limits;
 use crate::mask::catalogue::Cell;
 use crate::model::target::{Connection, Target};
@@ -73,6 +74,8 @@ pub enum StartError {
     SiteKey(#[from] SiteKeyError),
     #[error("the admin endpoints")]
     Admin(#[from] AdminError),
+    #[error("the admin address's certificate")]
+    AdminTls(#[from] TlsConfigError),
     #[error("the store of requests for approval")]
     Approvals(#[from] StoreError),
     #[error("the service threads' runtime")]
@@ -101,9 +104,11 @@ fn serve(config_path: &Path) -> Result<(), StartError> {
     let (kind, report) = choose_driver(config.node.driver)?;
     let (events, sink) = start_events(&config)?;
     let recorder = Recorder::start(recording(&config))?;
+    let tls = config.node.admin.tls.as_ref();
+    let tls = tls.map(|files| server_config(files, &[b"http/1.1"])).transpose()?;
     let reviewed = config.groups.iter().any(|group| !group.users.is_empty());
     let reach = if reviewed { Reach::LocalUsers } else { Reach::Operator };
-    let admin = Admin::bind(&config.node.admin.socket, config.node.admin.bind, reach)?;
+    let admin = Admin::bind(&config.node.admin.socket, config.node.admin.bind, tls, reach)?;
     let gateway = Gateway::start(config_path, config, kind, report, recorder.clone(), events)?;
     let gateway = Arc::new(gateway);
     let served = service(&gateway, admin, kind);

@@ -1,3 +1,5 @@
+mod reviewing;
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
@@ -145,6 +147,7 @@ impl Fleet for Flotilla {
 struct Served {
     dir: TempDir,
     address: SocketAddr,
+    approvals: Arc<Approvals>,
     shutdown: watch::Sender<bool>,
     thread: JoinHandle<()>,
     sink: EventSink,
@@ -152,15 +155,22 @@ struct Served {
 
 impl Served {
     fn start(flotilla: Flotilla) -> Self {
+        Self::start_with(flotilla, None)
+    }
+
+    fn start_with(flotilla: Flotilla, tls: Option<Arc<ServerConfig>>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (events, sink) = EventSink::start(&dir.path().join("events.jsonl"), "edge-1").unwrap();
         let admin = Admin::bind(
             &dir.path().join("admin.sock"),
             Some("127.0.0.1:0".parse().unwrap()),
+            tls,
             Reach::Operator,
         )
         .unwrap();
         let approvals = Approvals::open(&dir.path().join("state.db"), events.clone()).unwrap();
+        let approvals = Arc::new(approvals);
+        let kept = Arc::clone(&approvals);
         let address = admin.address().unwrap();
         let (shutdown, told) = watch::channel(false);
         let thread = std::thread::spawn(move || {
@@ -168,10 +178,10 @@ impl Served {
                 .enable_all()
                 .build()
                 .unwrap()
-                .block_on(admin.serve(Arc::new(flotilla), events, Arc::new(approvals), told))
+                .block_on(admin.serve(Arc::new(flotilla), events, kept, told))
                 .unwrap();
         });
-        Self { dir, address, shutdown, thread, sink }
+        Self { dir, address, approvals, shutdown, thread, sink }
     }
 
     fn socket(&self) -> PathBuf {
@@ -286,7 +296,7 @@ fn a_reload_answers_with_the_version_or_every_diagnostic() {
 }
 
 #[test]
-fn the_tcp_address_serves_metrics_and_health_and_nothing_else() {
+fn the_tcp_address_serves_strangers_metrics_and_health_and_nothing_else() {
     let served = Served::start(Flotilla::new());
     let metrics = served.raw_tcp(&get("/metrics"));
     assert!(metrics.starts_with("HTTP/1.1 200"), "{metrics}");
@@ -301,7 +311,7 @@ fn the_tcp_address_serves_metrics_and_health_and_nothing_else() {
     ] {
         let refused = served.raw_tcp(&request);
         assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
-        assert!(refused.contains("no authentication"), "{refused}");
+        assert!(refused.contains("over the admin socket"), "{refused}");
     }
     assert_eq!(served.client().sessions().unwrap().sessions.len(), 3);
     assert!(served.finish().is_empty());

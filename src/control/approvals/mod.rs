@@ -3,36 +3,31 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::control::api::{ApprovalLine, ApprovalState, DecideRequest, VoteLine};
-use crate::limits::{APPROVALS_PENDING_MAX, APPROVALS_PER_ACCOUNT_MAX};
-use crate::model::approval::{ApprovalId, Decision, Group, HoldRequest, Reviewer};
+use arc_swap::ArcSwap;
+
+use crate::control::api::{ApprovalLine, ApprovalState, DecideRequest};
+use crate::identity::Rejection;
+use crate::limits::{APPROVAL_HASH_DIGITS_MIN, APPROVALS_PENDING_MAX, APPROVALS_PER_ACCOUNT_MAX};
+use crate::model::approval::{ApprovalId, Decision, HoldRequest};
 use crate::model::event::{AuditEvent, What};
-use crate::model::identity::ClaimValue;
-use crate::model::time::NS_PER_MS;
+use crate::model::time::{NS_PER_MS, Now};
 use crate::observe::sink::EventQueue;
 
+mod people;
 mod store;
 
+pub use people::{Human, Known, People};
 use store::Store;
-pub use store::StoreError;
+pub use store::{Page, StoreError};
 
 /// A session that waits: its place, by which it leaves, and how it is told. The call tells whether
 /// it could be told.
 pub struct Waiter {
     pub place: u128,
     pub tell: Box<dyn Fn(ApprovalId, Decision) -> bool + Send>,
-}
-
-/// A human at the admin socket, as the kernel tells.
-#[derive(Clone, Debug)]
-pub struct Human {
-    pub uid: u32,
-    pub name: String,
-    /// The gateway's own user, or root.
-    pub operates: bool,
 }
 
 /// Why a decision does not count.
@@ -50,6 +45,10 @@ pub enum Undecided {
     Voted { name: String },
     #[error("the hash does not match: the request is another one than was looked at")]
     OtherHash,
+    #[error(
+        "an approval by a token needs the hash of what was looked at, {APPROVAL_HASH_DIGITS_MIN} digits of it"
+    )]
+    NoHash,
     #[error("a rejection needs a reason: the bot is told")]
     NoReason,
     #[error("the decision cannot be stored")]
@@ -58,12 +57,12 @@ pub enum Undecided {
 
 pub struct Approvals {
     inner: Mutex<Inner>,
+    people: ArcSwap<People>,
     events: EventQueue,
 }
 
 struct Inner {
     store: Store,
-    groups: Vec<Group>,
     waiting: HashMap<String, Vec<Waiter>>,
 }
 
@@ -71,12 +70,13 @@ impl Approvals {
     /// Opens the store. Requests of an earlier process stand, and nobody waits for them.
     pub fn open(path: &Path, events: EventQueue) -> Result<Self, StoreError> {
         let store = Store::open(path)?;
-        let inner = Inner { store, groups: Vec::new(), waiting: HashMap::new() };
-        Ok(Self { inner: Mutex::new(inner), events })
+        let inner = Inner { store, waiting: HashMap::new() };
+        let people = ArcSwap::from_pointee(People::default());
+        Ok(Self { inner: Mutex::new(inner), people, events })
     }
 
-    pub fn set_groups(&self, groups: Vec<Group>) {
-        self.lock().groups = groups;
+    pub fn set_people(&self, people: People) {
+        self.people.store(Arc::new(people));
     }
 
     /// A command waits. It runs at once where an equal one has been approved and was not run yet.
@@ -109,13 +109,22 @@ impl Approvals {
         }
     }
 
-    pub fn list(&self) -> Result<Vec<ApprovalLine>, StoreError> {
-        self.lock().store.list()
+    /// What this human may look at, a page of it.
+    pub fn list(&self, page: &Page, human: &Human) -> Result<Vec<ApprovalLine>, StoreError> {
+        let people = self.people.load();
+        self.lock().store.list(page, |line| people.may_see(line, human))
+    }
+
+    /// One request, if there is such a one and this human may look at it.
+    pub fn show(&self, id: &str, human: &Human) -> Result<Option<ApprovalLine>, StoreError> {
+        let Some(id) = ApprovalId::parse(id) else { return Ok(None) };
+        let line = self.lock().store.get(id)?;
+        Ok(line.filter(|line| self.people.load().may_see(line, human)))
     }
 
     /// A human's word. The line as it stands afterwards.
     pub fn decide(&self, asked: &DecideRequest, human: &Human) -> Result<ApprovalLine, Undecided> {
-        let line = self.lock().decide(asked, human)?;
+        let line = self.lock().decide(asked, human, &self.people.load())?;
         let decision = match (asked.approve, line.state) {
             (false, _) => "rejected",
             (true, ApprovalState::Pending) => "seconded",
@@ -132,10 +141,15 @@ impl Approvals {
         Ok(line)
     }
 
-    /// Whether this user may ask for more than what waits.
+    /// Whether this human may ask for requests at all.
     pub fn is_reviewer(&self, human: &Human) -> bool {
-        let inner = self.lock();
-        inner.groups.iter().any(|group| group.users.iter().any(|user| is(user, human)))
+        self.people.load().is_reviewer(human)
+    }
+
+    /// The human whom a token names.
+    pub fn identify(&self, token: &[u8]) -> Result<Human, Rejection> {
+        let now = Now { unix_ns: now_ms() * NS_PER_MS, mono_ns: 0 };
+        self.people.load().identify(token, now)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -225,7 +239,12 @@ impl Inner {
         Ok(())
     }
 
-    fn decide(&mut self, asked: &DecideRequest, human: &Human) -> Result<ApprovalLine, Undecided> {
+    fn decide(
+        &mut self,
+        asked: &DecideRequest,
+        human: &Human,
+        people: &People,
+    ) -> Result<ApprovalLine, Undecided> {
         let unknown = || Undecided::Unknown { id: asked.id.clone() };
         self.store.expire(now_ms())?;
         let id = ApprovalId::parse(&asked.id).ok_or_else(unknown)?;
@@ -233,25 +252,17 @@ impl Inner {
         if line.state != ApprovalState::Pending {
             return Err(Undecided::Settled { state: line.state });
         }
-        self.admit(&line, human)?;
-        if !asked.hash.as_deref().is_none_or(|hash| !hash.is_empty() && line.hash.starts_with(hash))
-        {
-            return Err(Undecided::OtherHash);
-        }
-        if line.votes.iter().any(|vote| vote.uid == human.uid) && asked.approve {
+        people.admit(&line, human)?;
+        seen(asked, &line, human)?;
+        if asked.approve && people::has_voted(&line, human) {
             return Err(Undecided::Voted { name: human.name.clone() });
         }
-        let reason = asked.reason.clone().filter(|reason| !reason.trim().is_empty());
+        let reason = asked.reason.as_deref().map(one_line).filter(|reason| !reason.is_empty());
         if !asked.approve && reason.is_none() {
             return Err(Undecided::NoReason);
         }
-        line.votes.push(VoteLine {
-            by: human.name.clone(),
-            uid: human.uid,
-            approve: asked.approve,
-            unix_ms: now_ms(),
-        });
-        let approvals = line.votes.iter().filter(|vote| vote.approve).count();
+        line.votes.push(human.vote(asked.approve, now_ms()));
+        let approvals = people::approvals(&line.votes);
         if !asked.approve {
             line.state = ApprovalState::Rejected;
             line.reason.clone_from(&reason);
@@ -266,30 +277,6 @@ impl Inner {
         }
         self.announce(&mut line, &human.name)?;
         Ok(line)
-    }
-
-    /// Who may decide: a reviewer, or the operator where none is named; never whoever the bot works
-    /// for, root neither.
-    fn admit(&self, line: &ApprovalLine, human: &Human) -> Result<(), Undecided> {
-        let name = human.name.clone();
-        let named = line.reviewers.iter().any(|reviewer| match reviewer {
-            Reviewer::User(user) => is(user, human),
-            Reviewer::Group(group) => self
-                .groups
-                .iter()
-                .filter(|one| *one.name == **group)
-                .any(|one| one.users.iter().any(|user| is(user, human))),
-        });
-        let entitled = named || (line.reviewers.is_empty() && human.operates);
-        if !entitled {
-            return Err(Undecided::NotAReviewer { name });
-        }
-        let own = line.claims.iter().filter(|(claim, _)| BEHIND.contains(&&***claim));
-        let own = own.into_iter().any(|(_, value)| match value {
-            ClaimValue::Text(text) => text.eq_ignore_ascii_case(&name),
-            ClaimValue::List(list) => list.iter().any(|one| one.eq_ignore_ascii_case(&name)),
-        });
-        if own { Err(Undecided::OwnRequest { name }) } else { Ok(()) }
     }
 
     /// Tells those who wait. One of them has the approval.
@@ -334,8 +321,25 @@ impl Inner {
     }
 }
 
-fn is(user: &str, human: &Human) -> bool {
-    user == human.name || user.parse() == Ok(human.uid)
+/// Whether the decision is on what was looked at. Who comes by a token has to say so: nothing else
+/// tells that a program on their desk did not make up the number.
+fn seen(asked: &DecideRequest, line: &ApprovalLine, human: &Human) -> Result<(), Undecided> {
+    let hash = asked.hash.as_deref();
+    if hash.is_some_and(|hash| hash.is_empty() || !line.hash.starts_with(hash)) {
+        return Err(Undecided::OtherHash);
+    }
+    let digits = hash.map_or(0, str::len);
+    let needed = match human.known {
+        Known::Bearer(_) if asked.approve => APPROVAL_HASH_DIGITS_MIN,
+        Known::Bearer(_) | Known::Local { .. } => 0,
+    };
+    if digits < needed { Err(Undecided::NoHash) } else { Ok(()) }
+}
+
+/// A reason as the bot is told it: no protocol and no terminal stumbles over it.
+fn one_line(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.trim().chars().map(plain).collect()
 }
 
 fn approvers(line: &ApprovalLine) -> String {
@@ -348,9 +352,6 @@ fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
-
-/// Claims that name the human whose work a bot does.
-const BEHIND: [&str; 4] = ["actor", "triggering_actor", "user_login", "user_email"];
 
 #[cfg(test)]
 mod tests;

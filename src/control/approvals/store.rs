@@ -28,6 +28,21 @@ pub enum StoreError {
     Render(#[from] serde_json::Error),
 }
 
+/// Which requests are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    pub state: Option<ApprovalState>,
+    /// Older than this one.
+    pub before: Option<ApprovalId>,
+    pub limit: usize,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { state: None, before: None, limit: APPROVALS_LISTED_MAX }
+    }
+}
+
 pub struct Store {
     db: Connection,
 }
@@ -124,13 +139,30 @@ impl Store {
         Ok(expired)
     }
 
-    /// What waits first, then what was decided, the newest first.
-    pub fn list(&self) -> Result<Vec<ApprovalLine>, StoreError> {
-        let mut query = self
-            .db
-            .prepare("SELECT line FROM request ORDER BY state <> 'pending', id DESC LIMIT ?1")?;
-        let texts = query.query_map([APPROVALS_LISTED_MAX as i64], first)?;
-        texts.map(|text| Ok(serde_json::from_str(&text?)?)).collect()
+    /// The newest first, as far as `visible` lets them be.
+    pub fn list(
+        &self,
+        page: &Page,
+        visible: impl Fn(&ApprovalLine) -> bool,
+    ) -> Result<Vec<ApprovalLine>, StoreError> {
+        // Numbers sort by time.
+        let mut query = self.db.prepare(
+            "SELECT line FROM request WHERE id < ?1 AND (?2 IS NULL OR state = ?2) \
+             ORDER BY id DESC",
+        )?;
+        let before = page.before.map_or_else(|| "b".to_owned(), |id| id.to_string());
+        let texts = query.query_map(params![before, page.state.map(ApprovalState::word)], first)?;
+        let mut lines = Vec::new();
+        for text in texts {
+            let line: ApprovalLine = serde_json::from_str(&text?)?;
+            if visible(&line) {
+                lines.push(line);
+            }
+            if lines.len() >= page.limit {
+                break;
+            }
+        }
+        Ok(lines)
     }
 }
 

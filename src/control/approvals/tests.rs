@@ -3,8 +3,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::model::approval::HoldTerms;
-use crate::model::identity::Principal;
+use crate::identity::{Bearer, ClaimRule, Group, Pattern};
+use crate::model::approval::{HoldTerms, Reviewer};
+use crate::model::identity::{ClaimValue, Claims, Principal};
 use crate::model::session::SessionId;
 
 struct Desk {
@@ -17,7 +18,7 @@ impl Desk {
         let dir = tempfile::tempdir().unwrap();
         let approvals = Approvals::open(&dir.path().join("state.db"), EventQueue::discarding());
         let desk = Self { dir, approvals: approvals.unwrap() };
-        desk.approvals.set_groups(groups());
+        desk.approvals.set_people(people());
         desk
     }
 
@@ -25,7 +26,7 @@ impl Desk {
     fn again(mut self) -> Self {
         let path = self.dir.path().join("state.db");
         self.approvals = Approvals::open(&path, EventQueue::discarding()).unwrap();
-        self.approvals.set_groups(groups());
+        self.approvals.set_people(people());
         self
     }
 
@@ -40,25 +41,55 @@ impl Desk {
     /// The state that the request has then, or why the word does not count.
     fn decide(&self, id: ApprovalId, human: &Human, approve: bool) -> String {
         let reason = (!approve).then(|| "no".to_owned());
-        let asked = DecideRequest { id: id.to_string(), approve, hash: None, reason };
+        let seen = matches!(human.known, Known::Bearer(_));
+        let hash = seen.then(|| self.hash(id));
+        let asked = DecideRequest { id: id.to_string(), approve, hash, reason };
         match self.approvals.decide(&asked, human) {
             Ok(line) => line.state.word().to_owned(),
             Err(why) => why.to_string(),
         }
     }
 
+    fn line(&self, id: ApprovalId) -> Option<ApprovalLine> {
+        self.approvals.show(&id.to_string(), &human("root", 0)).unwrap()
+    }
+
     fn state(&self, id: ApprovalId) -> &'static str {
-        let lines = self.approvals.list().unwrap();
-        lines.iter().find(|line| line.id == id.to_string()).map_or("none", |line| line.state.word())
+        self.line(id).map_or("none", |line| line.state.word())
+    }
+
+    fn hash(&self, id: ApprovalId) -> String {
+        self.line(id).map_or_else(String::new, |line| line.hash[..8].to_owned())
     }
 }
 
-fn groups() -> Vec<Group> {
-    vec![Group { name: "dba".into(), users: vec!["alice".into(), "bob".into(), "1003".into()] }]
+fn people() -> People {
+    let dba = Group {
+        name: "dba".into(),
+        users: vec!["alice".into(), "bob".into(), "1003".into()],
+        rules: ["okta", "entra"].map(|issuer| rule(issuer, "groups", "dba")).into(),
+    };
+    People::new(vec![dba], None)
+}
+
+fn rule(issuer: &str, claim: &str, pattern: &str) -> ClaimRule {
+    let claims = vec![(claim.to_owned(), vec![Pattern::parse(pattern).unwrap()])];
+    ClaimRule { issuer: issuer.into(), claims }
 }
 
 fn human(name: &str, uid: u32) -> Human {
-    Human { uid, name: name.to_owned(), operates: uid == 0 }
+    Human::local(uid, name.to_owned(), uid == 0)
+}
+
+/// The bearer of a token of `issuer`, whose claims are these beside `groups`.
+fn bearer(issuer: &str, subject: &str, claims: &[(&str, &str)]) -> Human {
+    let text =
+        |(name, value): &(&str, &str)| ((*name).to_owned(), ClaimValue::Text((*value).to_owned()));
+    let mut claims: Claims = claims.iter().map(text).collect();
+    let groups = ClaimValue::List(vec!["staff".to_owned(), "dba".to_owned()]);
+    claims.entry("groups".to_owned()).or_insert(groups);
+    let claims = Arc::new(claims);
+    Human::bearer(Bearer { issuer: issuer.into(), subject: subject.into(), claims })
 }
 
 /// A request that `digest` tells from others, for two of the group.
@@ -221,4 +252,121 @@ fn the_store_is_for_its_owner_alone() {
     let desk = Desk::new();
     let mode = std::fs::metadata(desk.dir.path().join("state.db")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_token_votes_by_its_group_and_never_as_a_local_user() {
+    let desk = Desk::new();
+    let request = request(1, 1);
+    let _heard = desk.file(&request, 1);
+    let stranger = bearer("okta", "u9", &[("groups", "staff"), ("preferred_username", "alice")]);
+    let refused = desk.decide(request.id, &stranger, true);
+    assert_eq!(refused, "okta/u9 (alice) is not among its reviewers");
+    // An issuer that no group names, whatever it claims.
+    let other = bearer("elsewhere", "alice", &[]);
+    assert_eq!(desk.decide(request.id, &other, true), "elsewhere/alice is not among its reviewers");
+    let named = bearer("okta", "carol", &[("groups", "staff")]);
+    assert!(desk.decide(request.id, &named, true).ends_with("not among its reviewers"));
+    assert_eq!(desk.decide(request.id, &bearer("okta", "u1", &[]), true), "used");
+    assert_eq!(desk.line(request.id).unwrap().votes[0].by, "okta/u1");
+}
+
+#[test]
+fn a_quorum_is_not_met_by_one_human_of_two_directories() {
+    let desk = Desk::new();
+    let request = request(1, 2);
+    let _heard = desk.file(&request, 1);
+    // May all be the same Alice.
+    assert_eq!(desk.decide(request.id, &human("alice", 1001), true), "pending");
+    let okta = bearer("okta", "u1", &[("email", "alice@acme.example")]);
+    assert_eq!(desk.decide(request.id, &okta, true), "pending");
+    assert!(desk.decide(request.id, &okta, true).ends_with("has approved it already"));
+    let entra = bearer("entra", "7f", &[("preferred_username", "alice")]);
+    assert_eq!(desk.decide(request.id, &entra, true), "pending");
+    // As the same subject with other claims.
+    let renamed = bearer("okta", "u1", &[("email", "bob@acme.example")]);
+    assert!(desk.decide(request.id, &renamed, true).ends_with("has approved it already"));
+    assert_eq!(desk.decide(request.id, &bearer("okta", "u2", &[]), true), "used");
+}
+
+#[test]
+fn nobody_decides_on_own_work_by_any_name_of_a_token() {
+    let desk = Desk::new();
+    let request = request(1, 1);
+    let _heard = desk.file(&request, 1);
+    for claims in [
+        [("email", "carol@acme.example")],
+        [("preferred_username", "CAROL")],
+        [("login", "carol")],
+        [("nickname", "Carol")],
+    ] {
+        let refused = desk.decide(request.id, &bearer("okta", "u3", &claims), true);
+        assert!(refused.contains("stands behind the request"), "{claims:?}: {refused}");
+        // Neither may she wave it away.
+        let refused = desk.decide(request.id, &bearer("okta", "u3", &claims), false);
+        assert!(refused.contains("stands behind the request"), "{claims:?}: {refused}");
+    }
+    let by_subject = desk.decide(request.id, &bearer("okta", "carol", &[]), true);
+    assert!(by_subject.contains("stands behind the request"), "{by_subject}");
+    assert_eq!(desk.state(request.id), "pending");
+}
+
+#[test]
+fn an_approval_by_a_token_says_what_was_looked_at() {
+    let desk = Desk::new();
+    let request = request(0xab, 1);
+    let _heard = desk.file(&request, 1);
+    let decide = |hash: Option<&str>| {
+        let hash = hash.map(str::to_owned);
+        let asked = DecideRequest { id: request.id.to_string(), approve: true, hash, reason: None };
+        desk.approvals.decide(&asked, &bearer("okta", "u1", &[]))
+    };
+    assert!(matches!(decide(None).unwrap_err(), Undecided::NoHash));
+    assert!(matches!(decide(Some("abababa")).unwrap_err(), Undecided::NoHash));
+    assert!(matches!(decide(Some("abababac")).unwrap_err(), Undecided::OtherHash));
+    assert_eq!(decide(Some("abababab")).unwrap().state, ApprovalState::Used);
+}
+
+#[test]
+fn a_reviewer_sees_what_names_him_and_nothing_else() {
+    let desk = Desk::new();
+    let ours = request(1, 1);
+    let mut theirs = request(2, 1);
+    let terms = HoldTerms {
+        reviewers: vec![Reviewer::Group("security".to_owned())].into(),
+        ..(*theirs.terms).clone()
+    };
+    theirs.terms = Arc::new(terms);
+    let (_one, _other) = (desk.file(&ours, 1), desk.file(&theirs, 2));
+    for human in [human("alice", 1001), bearer("okta", "u1", &[])] {
+        let seen = desk.approvals.list(&Page::default(), &human).unwrap();
+        assert_eq!(seen.len(), 1, "{human:?}");
+        assert_eq!(seen[0].id, ours.id.to_string());
+        assert_eq!(desk.approvals.show(&theirs.id.to_string(), &human).unwrap(), None);
+    }
+    assert_eq!(desk.approvals.list(&Page::default(), &human("root", 0)).unwrap().len(), 2);
+}
+
+#[test]
+fn pages_follow_one_another_until_there_are_no_more() {
+    let desk = Desk::new();
+    let mut ids = Vec::new();
+    for n in 1..=12 {
+        let request = request(n, 1);
+        let _heard = desk.file(&request, 1);
+        desk.approvals.leave(request.id, 1, n % 4 != 0);
+        ids.push(request.id.to_string());
+    }
+    ids.reverse();
+    let root = human("root", 0);
+    let list = |page: Page| -> Vec<String> {
+        let lines = desk.approvals.list(&page, &root).unwrap();
+        lines.into_iter().map(|line| line.id).collect()
+    };
+    let first = list(Page { limit: 5, ..Page::default() });
+    assert_eq!(first, ids[..5]);
+    let before = ApprovalId::parse(&first[4]);
+    assert_eq!(list(Page { limit: 20, before, state: None }), ids[5..]);
+    let pending = Some(ApprovalState::Pending);
+    assert_eq!(list(Page { state: pending, before, limit: 20 }), [&ids[8]; 1].map(String::clone));
 }

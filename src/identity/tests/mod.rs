@@ -41,6 +41,7 @@ pub fn issuer(name: &str) -> Issuer {
         name: name.into(),
         url: format!("https://{name}.example"),
         audiences: vec!["narrows".into(), "narrows-eu".into()],
+        reviewer_audiences: Vec::new(),
         keys: KeySource::Discovery,
         ca: None,
         algorithms: Algorithm::NAMES.iter().map(|(_, algorithm)| *algorithm).collect(),

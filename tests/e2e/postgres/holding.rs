@@ -3,10 +3,10 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::postgres::{Role, Version};
-use crate::support::process::eventually;
+use crate::support::process::{eventually, free_port};
 use crate::support::raw::{self, Raw, bind, error_field, execute, parse, query, sync, transcript};
 use crate::world::{self, Passage};
 
@@ -195,4 +195,79 @@ fn a_statement_that_waits_in_a_transaction_fails_it_when_it_is_refused() {
     passage().gateway.command(&["approvals", "reject", id(&asked), "-m", "no"]);
     assert_eq!(answer(&mut raw), "E(42501) Z(E)");
     assert_eq!(raw.query("COMMIT"), "C(ROLLBACK) Z(I)");
+}
+
+/// A gateway whose `dba` are bearers of tokens with that group, and where its admin address is.
+fn reviewed_by_token() -> (Passage, String) {
+    let port = free_port();
+    let own = world::pki().server("narrows");
+    let tls = format!(
+        "admin = {{ socket = \"STATE/admin.sock\", bind = \"127.0.0.1:{port}\", \
+         tls = {{ cert = \"{}\", key = \"{}\" }} }}",
+        own.cert.display(),
+        own.key.display()
+    );
+    let passage = world::altered_passage(&[], |config| {
+        config
+            .replace("admin     = { socket = \"STATE/admin.sock\" }", &tls)
+            .replace("audiences = [\"narrows\"]", AUDIENCES)
+            + &RULES.replace("{ wait = \"20s\"", "{ reviewers = [\"group:dba\"], wait = \"20s\"")
+            + GROUP
+    });
+    (passage, format!("https://localhost:{port}"))
+}
+
+const AUDIENCES: &str = "audiences = [\"narrows\"]\nreviewer_audiences = [\"review\"]";
+const GROUP: &str = r#"
+[[group]]
+name  = "dba"
+match = [ { issuer = "provider", claims = { groups = "dba" } } ]
+"#;
+
+/// Of a human of the group, with `claims` changed.
+fn human_token(claims: Value) -> String {
+    let mut all = json!({
+        "aud": "review", "sub": "u1", "groups": ["dba"], "repository": "none", "actor": "none",
+        "email": "alice@acme.example",
+    });
+    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+    world::oidc().mint(&all)
+}
+
+#[test]
+fn a_human_approves_by_a_token_of_the_same_provider_over_tls() {
+    let database = world::database(Version::V15, "held_by_token");
+    passage();
+    let (passage, url) = reviewed_by_token();
+    let ca = world::pki().ca().display().to_string();
+    let file = passage.gateway.state_dir().join("token");
+    let ask = |token: &str, arguments: &[&str]| {
+        std::fs::write(&file, token).unwrap();
+        let way = ["approvals", "--url", &url, "--ca", &ca, "--token-file", file.to_str().unwrap()];
+        let done = passage.gateway.command(&[&way, arguments].concat());
+        (done.status.code().unwrap(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let mut raw = Raw::login(&passage.endpoint(Version::V15, Role::App, &database));
+    raw.send(&query(&update("76.01")));
+    let asked = request(&passage, "76.01");
+    let hash = &asked["hash"].as_str().unwrap()[..12];
+    let approve = ["approve", id(&asked), "--hash", hash];
+
+    let bot = world::oidc().token("shop-bot");
+    assert_eq!(ask(&bot, &approve).0, 1, "the bot itself");
+    let posing = human_token(json!({ "repository": "acme/shop", "ref": "refs/heads/main" }));
+    assert!(ask(&posing, &approve).1.contains("not one of a human"), "with its account's claims");
+    let login = human_token(json!({ "aud": "narrows" }));
+    assert!(ask(&login, &approve).1.contains("not one of a human"), "meant for logins");
+    let stranger = human_token(json!({ "groups": ["staff"] }));
+    assert!(ask(&stranger, &approve).1.contains("may not ask for this"));
+    let human = human_token(json!({}));
+    assert!(ask(&human, &["approve", id(&asked)]).1.contains("needs the hash"));
+    assert_eq!(ask(&human, &["ls"]), (0, String::new()));
+    assert_eq!(ask(&human, &approve), (0, String::new()));
+    assert_eq!(answer(&mut raw), "C(UPDATE 1) Z(I)");
+    assert_eq!(price(Version::V15, &database), "76.01");
+    let used = request(&passage, "76.01");
+    assert_eq!(used["votes"][0]["by"], "provider/u1 (alice@acme.example)");
+    assert!(ask(&human, &approve).1.contains("the request is used"));
 }
