@@ -414,6 +414,26 @@ const _: () = assert!(
 );
 /// Of the hash, from whoever approves by a token: nobody guesses so many.
 pub const APPROVAL_HASH_DIGITS_MIN: usize = 8;
+/// News of a request: how often a receiver that fails is tried again, the last over and over until
+/// the request expires; each time a fifth sooner or later, lest all come at once.
+pub const NEWS_RETRY_MS: [u64; 4] = [5_000, 30_000, 120_000, 300_000];
+/// A receiver answers by then.
+pub const NEWS_ANSWER_MS_MAX: u64 = 15_000;
+/// What has been taken and was not heard of is due again: a process died with it.
+pub const NEWS_AGAIN_MS: u64 = 60_000;
+const _: () = assert!(NEWS_AGAIN_MS > 2 * (NEWS_ANSWER_MS_MAX + SECRET_EXEC_MS_MAX));
+/// What is read of a receiver's answer, so that its connection can be used again.
+pub const NEWS_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Messages under way to one receiver: one that hangs holds up so many of its own and none of others.
+pub const NEWS_UNDER_WAY_MAX: usize = 8;
+/// Messages that wait for one receiver; what is more is lost.
+pub const NEWS_DUE_MAX: i64 = 5_000;
+/// News of what is over may come this late.
+pub const NEWS_LATE_MS: u64 = 15 * 60_000;
+/// How long it is remembered whether anybody has heard of a request that is over.
+pub const NEWS_KEPT_MS: u64 = 3_600_000;
+/// Of a command in a chat: more is shown by its beginning, its end and its hash.
+pub const CHAT_TEXT_BYTES_MAX: usize = 2_800;
 /// Messages of sessions to whoever keeps requests.
 pub const HOLD_MESSAGES_MAX: usize = 1_024;
 /// How often requests that nobody decided are looked for.

@@ -12,7 +12,7 @@ use crate::config::policy::Policy;
 use crate::config::section::{Notes, Place, Section};
 use crate::config::source::{self, Source};
 use crate::config::target::{self, Names};
-use crate::config::{Config, Diagnostic, access, node, policy};
+use crate::config::{Config, Diagnostic, access, node, notifier, policy};
 use crate::identity::vault::Vault;
 use crate::identity::{Account, Group, Issuer};
 use crate::model::target::{Connection, Listener, Target};
@@ -138,6 +138,8 @@ fn read(roots: Vec<Section<'_>>, sources: &[Source]) -> Option<Config> {
     let groups =
         every(&roots, "group").into_iter().filter_map(|section| access::group(section, &names));
     let groups = unique(groups, "group", |group| group.name.to_string());
+    let notifiers = every(&roots, "notifier").into_iter().filter_map(notifier::notifier);
+    let notifiers = unique(notifiers, "notifier", |notifier| notifier.name.to_string());
     for root in roots {
         root.finish();
     }
@@ -158,6 +160,7 @@ fn read(roots: Vec<Section<'_>>, sources: &[Source]) -> Option<Config> {
         connections: values(connections).map(Arc::new).collect(),
         policies: policies?,
         groups: values(groups).collect(),
+        notifiers: values(notifiers).collect(),
         sinks: sinks.into_iter().collect::<Option<_>>()?,
         version,
         files: sources.iter().map(|source| source.path.clone()).collect(),

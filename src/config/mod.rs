@@ -4,6 +4,7 @@
 mod access;
 mod load;
 mod node;
+mod notifier;
 mod policy;
 mod section;
 mod source;
@@ -18,7 +19,7 @@ use crate::identity::vault::Vault;
 use crate::identity::{Account, Group, Issuer};
 use crate::judge::policy::Library;
 use crate::model::recording::{Durability, OnFailure};
-use crate::model::target::{Connection, KeyPairFiles, Listener, Target};
+use crate::model::target::{Connection, KeyPairFiles, Listener, SecretSource, Target};
 use crate::observe::log::LogFormat;
 
 pub use crate::model::units::{DURATION_HINT, UnitError, duration_ms};
@@ -39,6 +40,8 @@ pub struct Config {
     pub policies: Arc<Library>,
     /// Who may decide on what is held.
     pub groups: Vec<Group>,
+    /// Who hears of it.
+    pub notifiers: Vec<Notifier>,
     pub sinks: Vec<Sink>,
     /// Beginning of the SHA-256 over all files, in the order in which they were read.
     pub version: String,
@@ -117,6 +120,33 @@ pub struct Recording {
     /// A segment is sealed when it has grown to this.
     pub segment_bytes: u64,
     pub dir: PathBuf,
+}
+
+/// Where news of requests for approval goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notifier {
+    pub name: Arc<str>,
+    pub kind: NotifierKind,
+    pub url: NotifierUrl,
+    /// Signs the messages.
+    pub secret: Option<SecretSource>,
+    /// Certificates to trust, instead of the system's.
+    pub ca: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifierKind {
+    /// Standard Webhooks.
+    Webhook,
+    /// An incoming webhook of Slack.
+    Slack,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotifierUrl {
+    Plain(String),
+    /// Whoever knows it may post there.
+    Secret(SecretSource),
 }
 
 /// Where audit events go.

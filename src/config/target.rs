@@ -245,7 +245,7 @@ fn credential(section: Section<'_>) -> Option<Credential> {
     Some(Credential { username: username?.into(), password })
 }
 
-fn secret_source(section: Section<'_>) -> Option<SecretSource> {
+pub fn secret_source(section: Section<'_>) -> Option<SecretSource> {
     let place = section.place.clone();
     let found = [
         section.find("vault").map(|field| vault_name(&field)),

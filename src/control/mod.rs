@@ -8,6 +8,7 @@ pub mod dial;
 mod fetch;
 pub mod harden;
 pub mod keys;
+pub mod notify;
 
 use tokio::sync::oneshot;
 

@@ -67,6 +67,10 @@ pub enum What {
     ApprovalUsed {
         id: ApprovalId,
     },
+    /// None of those who should hear of a request could be told.
+    ApprovalUnheard {
+        id: ApprovalId,
+    },
     /// `by` names the operator's socket peer, or the signal.
     ConfigReloaded {
         version: String,

@@ -7,6 +7,7 @@ pub mod entity;
 pub mod event;
 pub mod facts;
 pub mod identity;
+pub mod inert;
 pub mod mask;
 pub mod recording;
 pub mod secret;

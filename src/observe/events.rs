@@ -71,6 +71,14 @@ fn compose<'a>(node: &'a str, event: &'a AuditEvent) -> Record<'a> {
         What::CancelRequested => cancel_requested(event),
         What::ApprovalAsked { id, rule } => approval(event, "approval.request", *id, Some(rule)),
         What::ApprovalUsed { id } => approval(event, "approval.use", *id, None),
+        What::ApprovalUnheard { id } => {
+            let mut record = approval(event, "approval.unheard", *id, None);
+            record.severity_id = Severity::High as u8;
+            record.status_id = STATUS_FAILURE;
+            record.status_detail = Some("nobody could be notified");
+            record.is_alert = true;
+            record
+        }
         What::ApprovalDecided { id, decision, by, reason } => {
             approval_decided(event, *id, decision, by, reason.as_deref())
         }

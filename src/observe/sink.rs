@@ -286,6 +286,7 @@ fn weight(event: &AuditEvent) -> u64 {
         | What::SessionEnded { .. }
         | What::CancelRequested
         | What::ApprovalUsed { .. }
+        | What::ApprovalUnheard { .. }
         | What::RecordingRestored
         | What::EventsLost { .. } => 0,
     };

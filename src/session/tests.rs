@@ -417,6 +417,7 @@ impl Visit<'_> {
             | What::RecordingFailed { .. }
             | What::RecordingRestored
             | What::Killed { .. }
+            | What::ApprovalUnheard { .. }
             | What::EventsLost { .. }) => panic!("{other:?} is not a session's to tell"),
         };
         self.seen.events.iter().map(name).collect()

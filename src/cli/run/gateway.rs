@@ -87,6 +87,7 @@ impl Gateway {
         let (dials, dial_requests) = mpsc::channel(limits::DIAL_REQUESTS_MAX);
         let approvals = Approvals::open(&config.node.state_dir.join(STATE_FILE), events.clone())?;
         approvals.set_people(people(&config, &ring));
+        approvals.set_notifiers(config.notifiers.clone());
         let (holds, hold_messages) = mpsc::channel(limits::HOLD_MESSAGES_MAX);
         let lost = Arc::new(Notify::new());
         let outfit = workers::Outfit {
@@ -168,6 +169,7 @@ impl Gateway {
             mailbox.order(Order::Apply { snapshot: Arc::clone(&snapshot), listeners });
         }
         self.approvals.set_people(people(&config, &self.ring.load()));
+        self.approvals.set_notifiers(config.notifiers);
         current.binds = binds;
         current.version.clone_from(&config.version);
         Ok(config.version)

@@ -16,7 +16,7 @@ use crate::control::admin::{Admin, AdminError, Reach};
 use crate::control::approvals::{Approvals, StoreError, Waiter};
 use crate::control::catalogue::{self, Catalogues, Place, Rules};
 use crate::control::keys::Pace;
-use crate::control::{Fleet, dial, harden, keys};
+use crate::control::{Fleet, dial, harden, keys, notify};
 use crate::identity::SiteKeyError;
 use crate::identity::lease::Lessor;
 use crate::io;
@@ -203,6 +203,8 @@ async fn attend(gateway: &Arc<Gateway>, admin: Admin) -> Result<(), StartError> 
         let (approvals, mailboxes) = (gateway.approvals(), gateway.mailboxes());
         tokio::task::spawn_local(keep_requests(messages, approvals, mailboxes));
     }
+    let pace = notify::Pace::default();
+    tokio::task::spawn_local(notify::keep_telling(gateway.approvals(), gateway.lessor(), pace));
     let (shut, shutdown) = watch::channel(false);
     let fleet: Arc<dyn Fleet> = gateway.clone();
     let admin = tokio::task::spawn_local(admin.serve(

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
+use crate::config::Notifier;
 use crate::control::api::{ApprovalLine, ApprovalState, DecideRequest};
 use crate::identity::Rejection;
 use crate::limits::{APPROVAL_HASH_DIGITS_MIN, APPROVALS_PENDING_MAX, APPROVALS_PER_ACCOUNT_MAX};
@@ -16,9 +18,11 @@ use crate::model::event::{AuditEvent, What};
 use crate::model::time::{NS_PER_MS, Now};
 use crate::observe::sink::EventQueue;
 
+mod outbox;
 mod people;
 mod store;
 
+pub use outbox::Due;
 pub use people::{Human, Known, People};
 use store::Store;
 pub use store::{Page, StoreError};
@@ -28,6 +32,14 @@ pub use store::{Page, StoreError};
 pub struct Waiter {
     pub place: u128,
     pub tell: Box<dyn Fn(ApprovalId, Decision) -> bool + Send>,
+}
+
+/// What has become of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Sent,
+    Again { at_ms: u64 },
+    Lost,
 }
 
 /// Why a decision does not count.
@@ -58,6 +70,9 @@ pub enum Undecided {
 pub struct Approvals {
     inner: Mutex<Inner>,
     people: ArcSwap<People>,
+    notifiers: ArcSwap<Vec<Notifier>>,
+    /// There may be news to send.
+    news: Notify,
     events: EventQueue,
 }
 
@@ -72,11 +87,22 @@ impl Approvals {
         let store = Store::open(path)?;
         let inner = Inner { store, waiting: HashMap::new() };
         let people = ArcSwap::from_pointee(People::default());
-        Ok(Self { inner: Mutex::new(inner), people, events })
+        Ok(Self {
+            inner: Mutex::new(inner),
+            people,
+            notifiers: ArcSwap::default(),
+            news: Notify::new(),
+            events,
+        })
     }
 
     pub fn set_people(&self, people: People) {
         self.people.store(Arc::new(people));
+    }
+
+    pub fn set_notifiers(&self, notifiers: Vec<Notifier>) {
+        self.lock().store.notifiers = notifiers.iter().map(|one| Arc::clone(&one.name)).collect();
+        self.notifiers.store(Arc::new(notifiers));
     }
 
     /// A command waits. It runs at once where an equal one has been approved and was not run yet.
@@ -85,6 +111,7 @@ impl Approvals {
         if let Err(error) = inner.file(request, waiter) {
             tracing::error!(%error, "a request for approval cannot be stored");
         }
+        self.news.notify_one();
     }
 
     /// A session waits no more. With `withdraw` nobody is asked on its behalf any longer.
@@ -93,11 +120,15 @@ impl Approvals {
         if let Err(error) = inner.leave(id, place, withdraw) {
             tracing::error!(%error, "a request for approval cannot be withdrawn");
         }
+        self.news.notify_one();
     }
 
     /// What time alone brings about.
     pub fn tick(&self) {
         let inner = &mut *self.lock();
+        if let Err(error) = inner.store.forget_news(now_ms()) {
+            tracing::error!(%error, "the outbox cannot be written");
+        }
         match inner.store.expire(now_ms()) {
             Ok(expired) => {
                 for line in expired {
@@ -107,6 +138,7 @@ impl Approvals {
             }
             Err(error) => tracing::error!(%error, "requests for approval cannot be read"),
         }
+        self.news.notify_one();
     }
 
     /// What this human may look at, a page of it.
@@ -125,6 +157,7 @@ impl Approvals {
     /// A human's word. The line as it stands afterwards.
     pub fn decide(&self, asked: &DecideRequest, human: &Human) -> Result<ApprovalLine, Undecided> {
         let line = self.lock().decide(asked, human, &self.people.load())?;
+        self.news.notify_one();
         let decision = match (asked.approve, line.state) {
             (false, _) => "rejected",
             (true, ApprovalState::Pending) => "seconded",
@@ -150,6 +183,51 @@ impl Approvals {
     pub fn identify(&self, token: &[u8]) -> Result<Human, Rejection> {
         let now = Now { unix_ns: now_ms() * NS_PER_MS, mono_ns: 0 };
         self.people.load().identify(token, now)
+    }
+
+    /// Messages that are due, to be sent by whoever takes them.
+    pub fn take_news(
+        &self,
+        again_ms: u64,
+        room: impl Fn(&str) -> usize,
+    ) -> Result<Vec<Due>, StoreError> {
+        self.lock().store.take(now_ms(), again_ms, room)
+    }
+
+    /// What has become of a message: it is tried again at that time, or never. Auditors hear of a
+    /// request that nobody has heard of.
+    pub fn settle_news(&self, due: &Due, outcome: Outcome) {
+        let settled = match outcome {
+            Outcome::Sent => self.lock().store.sent(due).map(|()| false),
+            Outcome::Again { at_ms } => self.lock().store.postpone(due, at_ms).map(|()| false),
+            Outcome::Lost => self.lock().store.lose(due),
+        };
+        match settled {
+            Ok(false) => {}
+            Ok(true) => {
+                if let Some(id) = ApprovalId::parse(&due.request) {
+                    let what = What::ApprovalUnheard { id };
+                    let event = AuditEvent::of_gateway(now_ms() * NS_PER_MS, what);
+                    let _taken = self.events.offer(event);
+                }
+            }
+            Err(error) => tracing::error!(%error, "the outbox cannot be written"),
+        }
+        self.news.notify_one();
+    }
+
+    /// When the next message is due.
+    pub fn next_news_ms(&self) -> Result<Option<u64>, StoreError> {
+        self.lock().store.next_due_ms()
+    }
+
+    /// Returns once there may be news, since the last return.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    pub fn notifier(&self, name: &str) -> Option<Notifier> {
+        self.notifiers.load().iter().find(|one| *one.name == *name).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -348,7 +426,8 @@ fn approvers(line: &ApprovalLine) -> String {
     names.join(", ")
 }
 
-fn now_ms() -> u64 {
+/// By the machine's clock.
+pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -10,10 +10,13 @@
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::control::api::{ApprovalLine, ApprovalState, VoteLine};
+use crate::control::approvals::now_ms;
+use crate::control::approvals::outbox::{self, News};
 use crate::limits::APPROVALS_LISTED_MAX;
 use crate::model::approval::{ApprovalId, HoldRequest};
 use crate::model::time::NS_PER_MS;
@@ -44,7 +47,9 @@ impl Default for Page {
 }
 
 pub struct Store {
-    db: Connection,
+    pub(super) db: Connection,
+    /// Who hears of changes.
+    pub(super) notifiers: Vec<Arc<str>>,
 }
 
 impl Store {
@@ -59,12 +64,15 @@ impl Store {
         drop(created?);
         let db = Connection::open(path)?;
         db.execute_batch(SCHEMA)?;
-        let store = Self { db };
-        Ok(store)
+        db.execute_batch(outbox::SCHEMA)?;
+        // Whoever took messages is gone.
+        db.execute("UPDATE outbox SET due_ms = 0 WHERE state = 'due'", [])?;
+        Ok(Self { db, notifiers: Vec::new() })
     }
 
     pub fn insert(&self, request: &HoldRequest, now_ms: u64) -> Result<(), StoreError> {
         let line = line_of(request, now_ms);
+        let both = self.db.unchecked_transaction()?;
         self.db.execute(
             "INSERT INTO request (id, digest, account, state, expires_ms, line) \
              VALUES (?1, ?2, ?3, 'pending', ?4, ?5)",
@@ -76,6 +84,8 @@ impl Store {
                 serde_json::to_string(&line)?
             ],
         )?;
+        self.post(News::Created, &line, now_ms)?;
+        both.commit()?;
         Ok(())
     }
 
@@ -105,8 +115,9 @@ impl Store {
         Ok((counts.0 as u64, counts.1 as u64))
     }
 
-    /// Writes a request's new state. `false` if it has left the state that it had.
+    /// Writes a request's new state, and the news of it. `false` if it has left the state that it had.
     pub fn change(&self, line: &ApprovalLine, from: ApprovalState) -> Result<bool, StoreError> {
+        let both = self.db.unchecked_transaction()?;
         let changed = self.db.execute(
             "UPDATE request SET state = ?2, expires_ms = ?3, line = ?4 WHERE id = ?1 AND state = ?5",
             params![
@@ -116,8 +127,12 @@ impl Store {
                 serde_json::to_string(line)?,
                 from.word()
             ],
-        )?;
-        Ok(changed == 1)
+        )? == 1;
+        if changed && let Some(news) = News::of(from, line.state) {
+            self.post(news, line, now_ms())?;
+        }
+        both.commit()?;
+        Ok(changed)
     }
 
     /// Ends what nobody decided or used in time; their numbers.

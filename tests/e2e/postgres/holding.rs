@@ -10,7 +10,7 @@ use crate::support::process::{eventually, free_port};
 use crate::support::raw::{self, Raw, bind, error_field, execute, parse, query, sync, transcript};
 use crate::world::{self, Passage};
 
-const RULES: &str = r#"
+pub const RULES: &str = r#"
 [[policy.baseline.rule]]
 id     = "prices-need-a-human"
 when   = { effects.any = ["update"], objects.write.any = "*.products" }

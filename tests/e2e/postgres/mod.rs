@@ -17,4 +17,5 @@ mod reloading;
 mod servers;
 mod sqlx;
 mod targets;
+mod telling;
 mod tokio_postgres;
