@@ -284,7 +284,7 @@ fn settings(port: u16, folder: &Path) -> String {
     format!(
         "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{folder}'\n\
          ssl = on\nssl_cert_file = '{folder}/server.pem'\nssl_key_file = '{folder}/server.key'\n\
-         ssl_ca_file = '{folder}/ca.pem'\nmax_connections = 300\nfsync = off\n\
+         ssl_ca_file = '{folder}/ca.pem'\nmax_connections = 1300\nfsync = off\n\
          full_page_writes = off\nmax_wal_size = '2GB'\nlog_statement = 'all'\n\
          log_line_prefix = '%m [%p] %a: '\nlogging_collector = off\nlog_connections = on\n\
          password_encryption = 'scram-sha-256'\n"

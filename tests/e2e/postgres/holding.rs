@@ -271,3 +271,90 @@ fn a_human_approves_by_a_token_of_the_same_provider_over_tls() {
     assert_eq!(used["votes"][0]["by"], "provider/u1 (alice@acme.example)");
     assert!(ask(&human, &approve).1.contains("the request is used"));
 }
+
+fn inserting(text: &str, price: &str) -> Vec<u8> {
+    [parse("", text), bind("", "", &[price]), execute("", 0), sync()].concat()
+}
+
+/// Whether the bot was told that its statement is a request of its own.
+fn is_asked_anew(raw: &mut Raw) -> bool {
+    let answers = raw.until_ready();
+    let error = answers.iter().find(|message| message.tag == b'E').unwrap();
+    error_field(error, b'M').unwrap().contains("waits as apr_")
+}
+
+#[test]
+fn a_byte_a_parameter_a_role_or_a_path_makes_it_another_statement() {
+    let database = world::database(Version::V15, "held_bound");
+    passage();
+    // With its own share of requests that may wait.
+    let own = own_passage();
+    let login = || Raw::login(&own.endpoint(Version::V15, Role::App, &database));
+    let text = "INSERT INTO products (sku, name, price) VALUES ('B-1', 'bound', $1)";
+    let mut raw = login();
+    raw.send(&inserting(text, "5"));
+    assert!(is_asked_anew(&mut raw));
+    approve(&own, &request(&own, "B-1"));
+    for (text, price) in [(format!("{text} "), "5"), (text.to_owned(), "5.0")] {
+        raw.send(&inserting(&text, price));
+        assert!(is_asked_anew(&mut raw), "{text:?} with {price}");
+    }
+    for setting in ["SET search_path = public, pg_temp", "SET ROLE NONE"] {
+        let mut other = login();
+        assert_eq!(other.query(setting), "C(SET) Z(I)");
+        other.send(&inserting(text, "5"));
+        assert!(is_asked_anew(&mut other), "after {setting}");
+    }
+    raw.send(&inserting(text, "5"));
+    assert_eq!(answer(&mut raw), "1 2 C(INSERT 0 1) Z(I)", "as it was approved");
+    raw.send(&inserting(text, "5"));
+    assert!(is_asked_anew(&mut raw), "used up");
+}
+
+#[test]
+fn of_two_clicks_one_counts_and_the_statement_runs_once() {
+    let database = world::database(Version::V15, "held_raced");
+    let mut raw = Raw::login(&passage().endpoint(Version::V15, Role::App, &database));
+    let text = "UPDATE products SET price = price + 1000 WHERE id = 1 /* raced */";
+    let before: f64 = price(Version::V15, &database).parse().unwrap();
+    raw.send(&query(text));
+    let asked = request(passage(), "/* raced */");
+    let click =
+        || passage().gateway.command(&["approvals", "approve", id(&asked)]).status.success();
+    let counted = std::thread::scope(|scope| {
+        let clicks: Vec<_> = (0..6).map(|_| scope.spawn(click)).collect();
+        clicks.into_iter().map(|one| one.join().unwrap()).filter(|ok| *ok).count()
+    });
+    assert_eq!(counted, 1);
+    assert_eq!(answer(&mut raw), "C(UPDATE 1) Z(I)");
+    assert_eq!(request(passage(), "/* raced */")["votes"].as_array().unwrap().len(), 1);
+    let after: f64 = price(Version::V15, &database).parse().unwrap();
+    assert!((after - before - 1000.0).abs() < 0.01, "{before} {after}");
+}
+
+#[test]
+fn a_request_that_has_expired_can_neither_be_decided_nor_used() {
+    let database = world::database(Version::V15, "held_expired");
+    passage();
+    let own = world::altered_passage(&[], |config| {
+        config + &RULES.replace("for = \"5m\"", "for = \"3s\"")
+    });
+    let endpoint = own.endpoint(Version::V15, Role::App, &database);
+    let insert = |marker: &str| {
+        format!("INSERT INTO products (sku, name, price) VALUES ('{marker}', 'late', 1)")
+    };
+    let mut raw = Raw::login(&endpoint);
+    assert_eq!(raw.query(&insert("E-1")), "E(42501) Z(I)");
+    eventually("it expires undecided", Duration::from_secs(20), || {
+        request(&own, "E-1")["state"] == "expired"
+    });
+    let late = own.gateway.command(&["approvals", "approve", id(&request(&own, "E-1"))]);
+    assert!(String::from_utf8_lossy(&late.stderr).contains("the request is expired"));
+
+    assert_eq!(raw.query(&insert("E-2")), "E(42501) Z(I)");
+    approve(&own, &request(&own, "E-2"));
+    eventually("the approval lapses", Duration::from_secs(20), || {
+        request(&own, "E-2")["state"] == "expired"
+    });
+    assert_eq!(raw.query(&insert("E-2")), "E(42501) Z(I)", "it has to be asked for anew");
+}

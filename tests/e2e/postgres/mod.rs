@@ -2,6 +2,7 @@
 
 mod cancelling;
 mod clients;
+mod crowding;
 mod cutting;
 mod disk;
 mod holding;
