@@ -412,6 +412,13 @@ pub const APPROVALS_LISTED_MAX: usize = 50;
 const _: () = assert!(
     APPROVALS_LISTED_MAX * 6 * (HOLD_TEXT_BYTES_MAX + BIND_WINDOW_BYTES) < ADMIN_ANSWER_BYTES_MAX
 );
+/// What is over is listed for so long, and so many of it at most; recordings and audit events have it
+/// for longer. An answer that still stands is never deleted.
+pub const APPROVALS_KEPT_MS: u64 = 30 * 24 * 3_600_000;
+pub const APPROVALS_KEPT_MAX: usize = 100_000;
+const _: () = assert!(APPROVALS_KEPT_MS > HOLD_STANDS_MS_MAX);
+/// How often old requests are looked for.
+pub const APPROVALS_FORGET_EVERY_MS: u64 = 10 * 60_000;
 /// Of the hash, from whoever approves by a token: nobody guesses so many.
 pub const APPROVAL_HASH_DIGITS_MIN: usize = 8;
 /// News of a request: how often a receiver that fails is tried again, the last over and over until

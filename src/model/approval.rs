@@ -40,13 +40,17 @@ pub struct HoldTerms {
     pub stands_ms: u64,
     /// How long the bot is kept waiting before it is told to come again; 0: not at all.
     pub wait_ms: u64,
+    /// Inside an open transaction it waits too; otherwise it is refused there.
+    pub in_transaction: bool,
 }
 
 impl HoldTerms {
     /// What satisfied `others` may not be enough here.
     #[must_use]
     pub fn is_stricter_than(&self, others: &Self) -> bool {
-        self.reviewers != others.reviewers || self.quorum > others.quorum
+        self.reviewers != others.reviewers
+            || self.quorum > others.quorum
+            || (others.in_transaction && !self.in_transaction)
     }
 }
 

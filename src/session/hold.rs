@@ -92,6 +92,11 @@ impl Session {
             return Err(refusal("the statement needs approval and is too large to be shown", hint));
         }
         let in_transaction = self.machine.in_transaction();
+        if in_transaction && !terms.in_transaction {
+            let hint = format!("Rule {}; send it outside of a transaction.", grounds.rule);
+            let message = "the statement needs approval and must not wait inside a transaction";
+            return Err(refusal(message, hint));
+        }
         let wait_ms = match in_transaction {
             true => terms.wait_ms.min(HOLD_IN_TRANSACTION_MS),
             false => terms.wait_ms,
@@ -139,8 +144,14 @@ impl Session {
         decision: Decision,
         cx: &mut Context<'_>,
     ) -> Result<(), End> {
-        let Phase::Open(open) = &mut self.phase else { return Ok(()) };
-        let Some(held) = open.held.as_mut().filter(|held| held.id == id) else { return Ok(()) };
+        let open = if let Phase::Open(open) = &mut self.phase { Some(open) } else { None };
+        let held = open.and_then(|open| open.held.as_mut()).filter(|held| held.id == id);
+        let Some(held) = held else {
+            if let Decision::Approved { number, .. } = decision {
+                cx.outputs.push_back(Output::ReturnApproval { id: number });
+            }
+            return Ok(());
+        };
         match decision {
             Decision::Filed { number } => {
                 held.filed = true;

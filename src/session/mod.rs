@@ -161,6 +161,10 @@ pub enum Output {
         id: ApprovalId,
         withdraw: bool,
     },
+    /// An approval came for a command that waits no more. It is there for the next one.
+    ReturnApproval {
+        id: ApprovalId,
+    },
     Emit(Box<AuditEvent>),
     /// An exchange is over; for the metrics.
     Concluded {

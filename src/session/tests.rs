@@ -48,6 +48,10 @@ message = "no drops"
 id = "updates"
 when = { effects.any = ["update"] }
 action = { hold = { wait = "25s", for = "10m" } }
+[[reads.rule]]
+id = "truncates"
+when = { effects.any = ["truncate"] }
+action = { hold = { in_transaction = "deny" } }
 [closed]
 default = "deny"
 [stricter]
@@ -264,6 +268,7 @@ struct Seen {
     closed: Option<CloseReason>,
     held: Vec<crate::model::approval::HoldRequest>,
     left: Vec<(crate::model::approval::ApprovalId, bool)>,
+    returned: Vec<crate::model::approval::ApprovalId>,
 }
 
 impl Seen {
@@ -384,6 +389,10 @@ impl Visit<'_> {
             }
             Output::LeaveHold { id, withdraw } => {
                 self.seen.left.push((id, withdraw));
+                None
+            }
+            Output::ReturnApproval { id } => {
+                self.seen.returned.push(id);
                 None
             }
             Output::Emit(event) => {

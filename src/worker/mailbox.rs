@@ -111,6 +111,8 @@ pub enum HoldMessage {
     File { from: Address, request: Box<HoldRequest> },
     /// It waits no more: the bot took it back, or will come again.
     Leave { from: Address, id: ApprovalId, withdraw: bool },
+    /// Its approval came too late for anybody to use it.
+    Return { id: ApprovalId },
 }
 
 /// The sending end of a worker's mailbox.

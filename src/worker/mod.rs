@@ -15,6 +15,7 @@ use tokio::sync::mpsc::Sender;
 use crate::io::buf::Chunk;
 use crate::io::{Completion, ConnKey, Driver, DriverError, ListenerKey, Shard};
 use crate::judge::Classifier;
+use crate::model::approval::{ApprovalId, Decision};
 use crate::model::event::AuditEvent;
 use crate::model::session::CloseReason;
 use crate::model::time::{NS_PER_S, Now};
@@ -194,9 +195,7 @@ impl Worker {
                     self.on_dialled(to, result, catalogue);
                 }
                 Message::Cancel { to } => self.drive(to, Input::CancelRequested),
-                Message::Decided { to, id, decision } => {
-                    self.drive(to, Input::Decided { id, decision });
-                }
+                Message::Decided { to, id, decision } => self.on_decided(to, id, decision),
                 Message::Kill { scope, reply } => {
                     let ended = self.kill(&scope);
                     // The operator may have hung up; the sessions are ended all the same.
@@ -226,6 +225,17 @@ impl Worker {
 
     /// Gives one input to the session at `at` and performs what comes out. A panic in the session
     /// ends that session alone.
+    /// A session that is gone has no use for an approval.
+    fn on_decided(&mut self, to: Address, id: ApprovalId, decision: Decision) {
+        let is_there = self.slots.get_mut(to).is_some_and(|slot| slot.closing.is_none());
+        if let Decision::Approved { number, .. } = decision
+            && !is_there
+        {
+            return self.return_approval(number);
+        }
+        self.drive(to, Input::Decided { id, decision });
+    }
+
     fn drive(&mut self, at: Address, input: Input) {
         let Some(slot) = self.slots.get_mut(at) else { return };
         if slot.closing.is_some() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::io::buf::Chunk;
 use crate::io::tls::Tls;
-use crate::model::approval::Decision;
+use crate::model::approval::{ApprovalId, Decision};
 use crate::model::session::{CloseReason, Leg};
 use crate::session::{Input, Output};
 use crate::wire::CancelKey;
@@ -68,6 +68,7 @@ impl Worker {
                 // Where it is lost, what is decided later finds nobody.
                 let _taken = self.holds.try_send(HoldMessage::Leave { from: at, id, withdraw });
             }
+            Output::ReturnApproval { id } => self.return_approval(id),
             Output::Emit(event) => self.emit(*event),
             Output::Concluded { latency_us, denied, observed } => {
                 self.count_exchange(latency_us, denied, observed);
@@ -78,6 +79,11 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Where it is lost, the approval counts as used.
+    pub(super) fn return_approval(&self, id: ApprovalId) {
+        let _taken = self.holds.try_send(HoldMessage::Return { id });
     }
 
     fn start_tls(&mut self, at: Address, leg: Leg, unread: Option<Chunk>) {

@@ -348,6 +348,7 @@ async fn keep_requests(
             HoldMessage::Leave { from, id, withdraw } => {
                 approvals.leave(id, place(from), withdraw);
             }
+            HoldMessage::Return { id } => approvals.take_back(id),
         })
         .await;
     }

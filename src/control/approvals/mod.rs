@@ -12,7 +12,10 @@ use tokio::sync::Notify;
 use crate::config::Notifier;
 use crate::control::api::{ApprovalLine, ApprovalState, DecideRequest};
 use crate::identity::Rejection;
-use crate::limits::{APPROVAL_HASH_DIGITS_MIN, APPROVALS_PENDING_MAX, APPROVALS_PER_ACCOUNT_MAX};
+use crate::limits::{
+    APPROVAL_HASH_DIGITS_MIN, APPROVALS_FORGET_EVERY_MS, APPROVALS_PENDING_MAX,
+    APPROVALS_PER_ACCOUNT_MAX,
+};
 use crate::model::approval::{ApprovalId, Decision, HoldRequest};
 use crate::model::event::{AuditEvent, What};
 use crate::model::time::{NS_PER_MS, Now};
@@ -79,13 +82,15 @@ pub struct Approvals {
 struct Inner {
     store: Store,
     waiting: HashMap<String, Vec<Waiter>>,
+    /// When old requests are looked for next.
+    forget_at_ms: u64,
 }
 
 impl Approvals {
     /// Opens the store. Requests of an earlier process stand, and nobody waits for them.
     pub fn open(path: &Path, events: EventQueue) -> Result<Self, StoreError> {
         let store = Store::open(path)?;
-        let inner = Inner { store, waiting: HashMap::new() };
+        let inner = Inner { store, waiting: HashMap::new(), forget_at_ms: 0 };
         let people = ArcSwap::from_pointee(People::default());
         Ok(Self {
             inner: Mutex::new(inner),
@@ -123,11 +128,19 @@ impl Approvals {
         self.news.notify_one();
     }
 
+    /// An approval reached nobody: whoever comes again within its time has it.
+    pub fn take_back(&self, id: ApprovalId) {
+        let inner = &mut *self.lock();
+        if let Err(error) = inner.take_back(id) {
+            tracing::error!(%error, "an approval cannot be taken back");
+        }
+    }
+
     /// What time alone brings about.
     pub fn tick(&self) {
         let inner = &mut *self.lock();
-        if let Err(error) = inner.store.forget_news(now_ms()) {
-            tracing::error!(%error, "the outbox cannot be written");
+        if let Err(error) = inner.forget(now_ms()) {
+            tracing::error!(%error, "old requests cannot be deleted");
         }
         match inner.store.expire(now_ms()) {
             Ok(expired) => {
@@ -298,6 +311,15 @@ impl Inner {
         Ok(Decision::Filed { number: request.id })
     }
 
+    fn forget(&mut self, now_ms: u64) -> Result<(), StoreError> {
+        if now_ms < self.forget_at_ms {
+            return Ok(());
+        }
+        self.forget_at_ms = now_ms + APPROVALS_FORGET_EVERY_MS;
+        self.store.forget_news(now_ms)?;
+        self.store.forget(now_ms)
+    }
+
     fn leave(&mut self, id: ApprovalId, place: u128, withdraw: bool) -> Result<(), StoreError> {
         let key = id.to_string();
         if let Some(waiters) = self.waiting.get_mut(&key) {
@@ -313,6 +335,16 @@ impl Inner {
         {
             line.state = ApprovalState::Cancelled;
             self.store.change(&line, ApprovalState::Pending)?;
+        }
+        Ok(())
+    }
+
+    fn take_back(&mut self, id: ApprovalId) -> Result<(), StoreError> {
+        if let Some(mut line) = self.store.get(id)?
+            && line.state == ApprovalState::Used
+        {
+            line.state = ApprovalState::Approved;
+            self.store.change(&line, ApprovalState::Used)?;
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::control::api::{ApprovalLine, ApprovalState, VoteLine};
 use crate::control::approvals::now_ms;
 use crate::control::approvals::outbox::{self, News};
-use crate::limits::APPROVALS_LISTED_MAX;
+use crate::limits::{APPROVALS_KEPT_MAX, APPROVALS_KEPT_MS, APPROVALS_LISTED_MAX};
 use crate::model::approval::{ApprovalId, HoldRequest};
 use crate::model::time::NS_PER_MS;
 
@@ -152,6 +152,18 @@ impl Store {
             }
         }
         Ok(expired)
+    }
+
+    /// Deletes what has long been over, and the oldest of what is over where there is too much.
+    pub fn forget(&self, now_ms: u64) -> Result<(), StoreError> {
+        // A number begins with its time.
+        let old = format!("apr_{:012x}", now_ms.saturating_sub(APPROVALS_KEPT_MS));
+        self.db.execute(
+            "DELETE FROM request WHERE state NOT IN ('pending', 'approved') AND expires_ms < ?3 \
+             AND (id < ?1 OR id < (SELECT id FROM request ORDER BY id DESC LIMIT 1 OFFSET ?2))",
+            params![old, APPROVALS_KEPT_MAX as i64, now_ms as i64],
+        )?;
+        Ok(())
     }
 
     /// The newest first, as far as `visible` lets them be.

@@ -122,6 +122,7 @@ fn request(digest: u8, quorum: u16) -> HoldRequest {
             quorum,
             stands_ms: 600_000,
             wait_ms: 55_000,
+            in_transaction: true,
         }),
         unix_ns: 1_700_000_000_000_000_000,
     }
@@ -369,4 +370,48 @@ fn pages_follow_one_another_until_there_are_no_more() {
     assert_eq!(list(Page { limit: 20, before, state: None }), ids[5..]);
     let pending = Some(ApprovalState::Pending);
     assert_eq!(list(Page { state: pending, before, limit: 20 }), [&ids[8]; 1].map(String::clone));
+}
+
+#[test]
+fn an_approval_that_reached_nobody_is_there_for_who_comes_next_and_for_one() {
+    let desk = Desk::new();
+    let first = request(1, 1);
+    let _heard = desk.file(&first, 1);
+    assert_eq!(desk.decide(first.id, &human("alice", 1001), true), "used");
+    desk.approvals.take_back(first.id);
+    assert_eq!(desk.state(first.id), "approved");
+    let second = request(1, 1);
+    let heard = desk.file(&second, 2);
+    let approved = Decision::Approved { number: first.id, by: "alice".to_owned() };
+    assert_eq!(heard.recv().unwrap(), (second.id, approved));
+    let third = request(1, 1);
+    assert_eq!(desk.file(&third, 3).recv().unwrap(), filed(third.id), "once");
+    desk.approvals.take_back(third.id);
+    assert_eq!(desk.state(third.id), "pending", "only what was given can come back");
+}
+
+#[test]
+fn what_has_long_been_over_is_deleted_and_what_stands_is_not() {
+    let desk = Desk::new();
+    let old = |n: u8| {
+        let mut request = request(n, 1);
+        let seconds = now_ms() / 1_000 - 31 * 24 * 3_600;
+        let then = uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0);
+        request.id = ApprovalId(uuid::Uuid::new_v7(then));
+        let _heard = desk.file(&request, n.into());
+        request.id
+    };
+    let (over, waits, rejected) = (old(1), old(2), old(3));
+    desk.approvals.leave(over, 1, true);
+    assert_eq!(desk.decide(rejected, &human("bob", 1002), false), "rejected");
+    let recent = request(4, 1);
+    let _heard = desk.file(&recent, 4);
+    desk.approvals.leave(recent.id, 4, true);
+    let forget = |at_ms: u64| {
+        desk.approvals.lock().store.forget(at_ms).unwrap();
+        [over, waits, rejected, recent.id].map(|id| desk.state(id))
+    };
+    let standing = ["cancelled", "pending", "rejected", "cancelled"];
+    assert_eq!(forget(now_ms()), standing, "while their answers stand");
+    assert_eq!(forget(now_ms() + 700_000), ["none", "pending", "none", "cancelled"]);
 }

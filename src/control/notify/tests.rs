@@ -194,6 +194,7 @@ fn request(digest: u8, stands_ms: u64) -> HoldRequest {
             quorum: 1,
             stands_ms,
             wait_ms: 55_000,
+            in_transaction: true,
         }),
         unix_ns: 1_700_000_000_000_000_000,
     }

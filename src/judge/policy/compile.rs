@@ -13,9 +13,9 @@ use crate::judge::policy::condition::{
     Condition, FunctionPattern, ObjectPattern, Quantifier, Side,
 };
 use crate::judge::policy::document::{
-    ActionDocument, BitsDocument, ClaimDocument, DefaultWord, HoldDocument, HoldMode, Mode,
-    ObjectsDocument, PatternsDocument, PolicyDocument, RuleDocument, Texts, UnknownWord,
-    WhenDocument, WritesWord,
+    ActionDocument, BitsDocument, ClaimDocument, DefaultWord, HoldDocument, HoldMode,
+    InTransaction, Mode, ObjectsDocument, PatternsDocument, PolicyDocument, RuleDocument, Texts,
+    UnknownWord, WhenDocument, WritesWord,
 };
 use crate::judge::policy::glob::Glob;
 use crate::judge::policy::masks::MaskRule;
@@ -296,6 +296,7 @@ fn hold_terms(written: &HoldDocument, faults: &mut Vec<Fault>) -> Arc<HoldTerms>
         terms.wait_ms = 0;
     }
     terms.wait_ms = terms.wait_ms.min(terms.stands_ms);
+    terms.in_transaction = written.in_transaction != Some(InTransaction::Deny);
     Arc::new(terms)
 }
 
@@ -306,6 +307,7 @@ pub(super) fn plain_terms() -> HoldTerms {
         quorum: 1,
         stands_ms: HOLD_STANDS_MS,
         wait_ms: HOLD_WAIT_MS,
+        in_transaction: true,
     }
 }
 

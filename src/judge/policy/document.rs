@@ -143,6 +143,15 @@ pub(super) struct HoldDocument {
     /// How long the bot waits.
     pub(super) wait: Option<String>,
     pub(super) mode: Option<HoldMode>,
+    pub(super) in_transaction: Option<InTransaction>,
+}
+
+/// What becomes of a command inside an open transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum InTransaction {
+    Allow,
+    Deny,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]

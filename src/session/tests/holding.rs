@@ -92,6 +92,7 @@ fn the_bot_is_told_that_it_waits_and_in_the_end_to_come_again() {
     assert_eq!(visit.seen.left, [(id, false)]);
     approved(&mut visit, id);
     assert_eq!(visit.seen.got(), "", "who comes too late finds nobody");
+    assert_eq!(visit.seen.returned, [id], "and the approval is not lost");
 }
 
 #[test]
@@ -208,4 +209,21 @@ fn an_approval_given_by_one_is_not_enough_where_two_are_asked_for_by_now() {
     visit.handle(Input::PolicyChanged { policy, config_version: "v2".into() });
     approved(&mut visit, id);
     assert_eq!((visit.seen.heard().as_str(), visit.seen.got().as_str()), ("N E(42501) Z(I)", ""));
+}
+
+#[test]
+fn where_a_rule_says_so_nothing_waits_inside_a_transaction() {
+    let house = House::new();
+    let mut visit = house.open();
+    let truncate = "TRUNCATE customers";
+    visit.bot(&pg::q("BEGIN"));
+    visit.target(&[pg::done("BEGIN"), pg::z(b'T')].concat());
+    visit.bot(&pg::q(truncate));
+    assert_eq!((visit.seen.held.len(), visit.session.state() == "held"), (0, false));
+    let sent = visit.seen.to(Leg::Upstream);
+    assert_eq!(memchr::memmem::find(&sent, b"TRUNCATE"), None);
+
+    let mut visit = house.open();
+    visit.bot(&pg::q(truncate));
+    assert_eq!(visit.seen.held.len(), 1, "outside it waits");
 }

@@ -121,6 +121,7 @@ fn request() -> HoldRequest {
             quorum: 1,
             stands_ms: 600_000,
             wait_ms: 55_000,
+            in_transaction: true,
         }),
         unix_ns: now_s() * 1_000_000_000,
     }
