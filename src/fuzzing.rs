@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::judge::classify::twin;
+use crate::judge::classify::{Dialect, dialect_twin, twin};
 use crate::limits::{BLOCK_RAW_BYTES_MAX, STATEMENT_BYTES_MAX};
 use crate::mask::cell::{self, Field, Format, Keys, Replaced, Shape};
 use crate::model::entity::EntitySet;
@@ -108,6 +108,21 @@ pub fn lex_diff(input: &[u8]) {
     twin::lexes_alike(text);
     let seed = u64::from(*how).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     twin::shares_rightly(seed, text);
+}
+
+/// Text of any bytes in each of the dialects that no server's own grammar is at hand for: what is
+/// read does not depend on blanks, and what is written is seen. The first byte chooses the dialect
+/// and the blanks.
+pub fn dialect_scan(input: &[u8]) {
+    let Some((how, text)) = input.split_first() else { return };
+    let [mysql, sqlite, tsql] = Dialect::ALL;
+    let dialect = match how % 3 {
+        0 => mysql,
+        1 => sqlite,
+        _ => tsql,
+    };
+    let seed = u64::from(*how).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    dialect_twin::scans_soundly(dialect, seed, text);
 }
 
 /// A segment file of any bytes, read, verified and repaired. With an odd first byte its checksums

@@ -122,6 +122,11 @@ const _: () = assert!(PARSED_TEXT_BYTES_MAX <= STATEMENT_BYTES_MAX);
 /// Bytes that the grammar's lexer may look at for one text: about ten milliseconds.
 pub const LEXER_STEPS_MAX: usize = 4 * 1024 * 1024;
 const _: () = assert!(LEXER_STEPS_MAX > PARSED_TEXT_BYTES_MAX);
+/// Parentheses, subqueries and operators within each other that the second grammar follows.
+pub const PARSED_NESTING_MAX: usize = 50;
+/// Tokens in a row, without a comma, that the second grammar is given: each may be a level of its
+/// tree, which is walked and dropped by recursion.
+pub const PARSED_CHAIN_MAX: usize = 2_000;
 /// Stack that a thread needs for classifying: the deepest tree that is decoded takes a quarter.
 pub const CLASSIFIER_STACK_BYTES: usize = 8 * 1024 * 1024;
 /// Facts by exact text, a worker.

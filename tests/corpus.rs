@@ -54,6 +54,15 @@ fn lex_diff_holds() {
 }
 
 #[test]
+fn dialect_scan_holds() {
+    let checked = std::thread::Builder::new()
+        .stack_size(narrows::limits::CLASSIFIER_STACK_BYTES)
+        .spawn(|| replay("dialect_scan", fuzzing::dialect_scan))
+        .map(|thread| thread.join());
+    assert!(matches!(checked, Ok(Ok(()))));
+}
+
+#[test]
 fn segment_reader_holds() {
     replay("segment_reader", fuzzing::segment_reader);
 }

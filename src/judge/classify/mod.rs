@@ -6,6 +6,7 @@
 //! literal had a say. Both caches compare what they look up in full.
 
 mod cache;
+mod dialects;
 mod postgres;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,8 @@ mod tests;
 #[cfg(test)]
 pub(in crate::judge) use postgres::tests::corpus::CORPUS;
 
+pub(crate) use dialects::Dialect;
+pub(crate) use dialects::twin as dialect_twin;
 pub(crate) use postgres::twin;
 
 use std::sync::Arc;
@@ -28,7 +31,9 @@ use crate::model::facts::{Effects, Facts, Flags, Unknown};
 pub struct Classifier {
     exact: Cache,
     shapes: Cache,
-    /// The shape of the text at hand.
+    /// Of other languages than the two above, each by its tag and the exact text.
+    tagged: Cache,
+    /// What the text at hand is looked up by: its shape, or a tag and the text.
     shape: Vec<u8>,
 }
 
@@ -44,6 +49,7 @@ impl Classifier {
         Self {
             exact: Cache::new(EXACT_CACHE_BYTES),
             shapes: Cache::new(SHAPE_CACHE_BYTES),
+            tagged: Cache::new(EXACT_CACHE_BYTES),
             shape: Vec::new(),
         }
     }
@@ -53,7 +59,29 @@ impl Classifier {
     pub fn facts(&mut self, language: Language, lexing: Lexing, text: &[u8]) -> Arc<Facts> {
         match language {
             Language::PostgresSql => self.postgres_facts(lexing, text),
+            Language::MySql => self.dialect_facts(Dialect::MySql, lexing, text),
+            Language::Sqlite => self.dialect_facts(Dialect::Sqlite, lexing, text),
+            Language::TSql => self.dialect_facts(Dialect::TSql, lexing, text),
         }
+    }
+
+    fn dialect_facts(&mut self, dialect: Dialect, lexing: Lexing, text: &[u8]) -> Arc<Facts> {
+        // Nothing is kept of sessions that read text in an unusual way, nor of long texts.
+        let kept = lexing == Lexing::default() && text.len() <= PARSED_TEXT_BYTES_MAX;
+        if kept {
+            self.shape.clear();
+            self.shape.push(dialect.tag());
+            self.shape.extend_from_slice(text);
+            if let Some(facts) = self.tagged.find(&self.shape) {
+                return facts;
+            }
+        }
+        let facts = dialects::read(dialect, lexing, text);
+        let facts = Arc::new(Facts { fingerprint: fingerprint(text), ..facts });
+        if kept {
+            self.tagged.insert(&self.shape, Arc::clone(&facts));
+        }
+        facts
     }
 
     fn postgres_facts(&mut self, lexing: Lexing, text: &[u8]) -> Arc<Facts> {

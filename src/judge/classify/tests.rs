@@ -296,6 +296,32 @@ fn a_session_with_unsafe_strings_never_meets_the_caches() {
 }
 
 #[test]
+fn one_text_in_several_languages_has_facts_of_its_own_in_each() {
+    let mut classifier = Classifier::new();
+    // A comment in one, an operator or nothing at all in others.
+    let text = b"SELECT 1 # 2; DELETE FROM t";
+    let languages = [Language::PostgresSql, Language::MySql, Language::Sqlite, Language::TSql];
+    for _ in 0..2 {
+        for language in languages {
+            let cached = classifier.facts(language, Lexing::default(), text);
+            let fresh = Classifier::new().facts(language, Lexing::default(), text);
+            assert_eq!(said(&cached), said(&fresh), "{language:?}");
+            let deletes = language != Language::MySql;
+            assert_eq!(cached.effects.contains(Effects::DELETE), deletes, "{language:?}");
+        }
+    }
+    let quoted = b"SELECT \"a\"";
+    let otherwise = Lexing { standard_strings: false, ..Lexing::default() };
+    for (lexing, unknown) in [
+        (Lexing::default(), None),
+        (otherwise, Some(Unknown::UnsafeLexing)),
+        (Lexing::default(), None),
+    ] {
+        assert_eq!(classifier.facts(Language::MySql, lexing, quoted).unknown, unknown);
+    }
+}
+
+#[test]
 fn a_fingerprint_is_the_same_everywhere() {
     assert_eq!(fresh(b"SELECT 1").fingerprint, fresh(b"SELECT 2").fingerprint);
     assert_ne!(fresh(b"SELECT 1").fingerprint, fresh(b"SELECT '1'").fingerprint);
