@@ -10,7 +10,7 @@ use crate::config;
 use crate::judge::Classifier;
 use crate::judge::policy::{Circumstances, Explanation, UnknownPolicy};
 use crate::limits::STATEMENT_BYTES_MAX;
-use crate::model::command::Lexing;
+use crate::model::command::{Language, Lexing};
 use crate::model::identity::{ClaimValue, Claims, Principal};
 use crate::model::target::TargetName;
 use crate::wire;
@@ -18,11 +18,14 @@ use crate::wire;
 /// Show why a statement gets its verdict
 ///
 /// The statement is judged as in a new session of the connection: nothing is prepared, and the
-/// settings are a server's defaults.
+/// settings are a server's defaults. The language is the target's protocol's, unless --language
+/// names another: `mysql` (MariaDB too), `sqlite` or `tsql`. No target can speak those yet; the
+/// option shows how a policy would decide on text in them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   narrows explain --connection payments-deploy@payments-db \"DELETE FROM orders\"
   narrows explain --connection ci@db --claim environment=prod --file migration.sql --json
+  narrows explain --connection ci@db --language mysql \"REPLACE INTO orders VALUES (1)\"
 
 Exits with 1 if the statement would be denied.")]
 pub struct Args {
@@ -35,6 +38,9 @@ pub struct Args {
     /// A claim of the bot's token; given several times, it becomes a list
     #[arg(long = "claim", value_name = "NAME=VALUE")]
     claims: Vec<String>,
+    /// The language of the statement: postgresql, mysql, sqlite or tsql
+    #[arg(long, value_name = "NAME", value_parser = language)]
+    language: Option<Language>,
     /// Read the statement from this file, or from standard input if it is \"-\"
     #[arg(long, value_name = "FILE", conflicts_with = "statement")]
     file: Option<std::path::PathBuf>,
@@ -50,6 +56,8 @@ enum ExplainError {
     NoTarget(TargetName),
     #[error("\"{text}\" is not a claim; write NAME=VALUE")]
     Claim { text: String },
+    #[error("no such language; there are: {known}")]
+    Language { known: String },
     #[error("the statement cannot be read")]
     Input(#[from] std::io::Error),
     #[error(transparent)]
@@ -100,8 +108,17 @@ fn explain(args: &Args, config: &config::Config) -> Result<Explanation, ExplainE
     };
     let text = statement(args)?;
     let session = config.policies.bind(&connection.policies, &circumstances)?;
-    let facts = Classifier::new().facts(wire::language(target.protocol), Lexing::default(), &text);
+    let language = args.language.unwrap_or(wire::language(target.protocol));
+    let facts = Classifier::new().facts(language, Lexing::default(), &text);
     Ok(session.explain(&facts, &text))
+}
+
+fn language(name: &str) -> Result<Language, ExplainError> {
+    let found = Language::NAMES.iter().find(|(known, _)| *known == name);
+    found.map(|(_, language)| *language).ok_or_else(|| {
+        let known: Vec<&str> = Language::NAMES.iter().map(|(known, _)| *known).collect();
+        ExplainError::Language { known: known.join(", ") }
+    })
 }
 
 fn claims(given: &[String]) -> Result<Claims, ExplainError> {
@@ -134,3 +151,6 @@ fn statement(args: &Args) -> Result<Vec<u8>, ExplainError> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use crate::config::section::{Field, Notes, Section};
 use crate::config::source::Source;
 use crate::config::{Config, Diagnostic, policy};
 use crate::judge::policy::Library;
+use crate::model::command::Language;
 use crate::model::identity::{ClaimValue, Claims};
 use crate::model::target::{Connection, Labels, Target};
 
@@ -25,6 +26,8 @@ pub struct Case {
     /// The target's, unless the case names others.
     pub labels: Arc<Labels>,
     pub statements: Vec<String>,
+    /// The target's protocol's, unless the case names another.
+    pub language: Option<Language>,
     /// Shown with a failure. No rule asks for them.
     pub parameters: Vec<String>,
     /// A verdict's word.
@@ -101,6 +104,7 @@ struct Shared<'a> {
     database: Option<&'a str>,
     claims: Option<Claims>,
     labels: Option<Labels>,
+    language: Option<Language>,
 }
 
 impl<'a> Shared<'a> {
@@ -110,6 +114,7 @@ impl<'a> Shared<'a> {
             database: section.find("database").and_then(|field| field.text()),
             claims: section.find("claims").and_then(|field| claims(&field)),
             labels: section.find("labels").and_then(|field| labels(&field)),
+            language: section.find("language").and_then(|field| field.choice(&Language::NAMES)),
         }
     }
 }
@@ -142,6 +147,7 @@ fn case(section: Section<'_>, shared: &Shared<'_>, config: &Config) -> Option<Ca
         target: Arc::clone(target),
         connection,
         statements: statements?,
+        language: own.language.or(shared.language),
         parameters: parameters.unwrap_or_default().into_iter().map(str::to_owned).collect(),
         expect: expect?,
         rule: rule.map(str::to_owned),

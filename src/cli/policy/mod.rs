@@ -12,7 +12,7 @@ use crate::model::time::NS_PER_MS;
 mod draft;
 pub mod learn;
 /// What was recorded, ready to be judged again.
-mod past;
+pub(in crate::cli) mod past;
 pub mod replay;
 pub mod test;
 

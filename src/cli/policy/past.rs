@@ -205,4 +205,4 @@ fn moment<S: Serializer>(unix_ns: &u64, serializer: S) -> Result<S::Ok, S::Error
 const OVERRULED: &str = "narrows/protocol";
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(in crate::cli) mod tests;

@@ -31,6 +31,9 @@ A file of cases:
   expect = \"deny\"                              # or \"allow\"
   rule = \"no-unbounded-writes\"                 # optional; the rule, or policy/rule
 
+language = \"mysql\", \"sqlite\" or \"tsql\" reads the statements of a case, or of all, in that language
+instead of the target's. No target can speak those yet.
+
 account and target may stand in place of connection; labels, in place of the target's own;
 parameters are shown with a failure and asked for by no rule.
 
@@ -156,7 +159,7 @@ fn outcomes(
     };
     let session = config.policies.bind(&case.connection.policies, &circumstances)?;
     for statement in &case.statements {
-        let language = wire::language(case.target.protocol);
+        let language = case.language.unwrap_or(wire::language(case.target.protocol));
         let facts = classifier.facts(language, Lexing::default(), statement.as_bytes());
         let explanation = session.explain(&facts, statement.as_bytes());
         let expected = Expected { verdict: case.expect, rule: case.rule.clone() };

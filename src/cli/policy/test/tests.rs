@@ -101,6 +101,32 @@ fn a_case_says_whose_session_it_is() {
 }
 
 #[test]
+fn a_case_may_be_in_another_language() {
+    let world = World::new(POLICY);
+    let case = |language: &str, statement: &str, expect: &str| {
+        format!(
+            "[[case]]\nname = \"x\"\nlanguage = \"{language}\"\nstatement = \"{statement}\"\n\
+             expect = \"{expect}\"\n"
+        )
+    };
+    let cases = [
+        "connection = \"bot@shop\"\n".to_owned(),
+        case("mysql", "SELECT `a` FROM t # x", "allow"),
+        case("postgresql", "SELECT `a` FROM t # x", "deny"),
+        case("tsql", "SELECT TOP 1 [a] FROM t", "allow"),
+        case("tsql", "SELECT 1 DELETE FROM t", "deny"),
+        case("sqlite", "SELECT [a] FROM 't'", "allow"),
+    ]
+    .concat();
+    let report = report(&world, &cases).unwrap();
+    assert_eq!((report.statements, report.failed), (5, 0), "{}", report.text(Paint::Plain));
+    let wrong = case("oracle", "SELECT 1", "allow");
+    let problems = self::report(&world, &format!("connection = \"bot@shop\"\n{wrong}"));
+    let problems = problems.unwrap_err().join("\n");
+    assert!(problems.contains("`case.language` cannot be \"oracle\""), "{problems}");
+}
+
+#[test]
 fn a_wrong_file_is_told_line_by_line() {
     let world = World::new(POLICY);
     let problems = |cases: &str| report(&world, cases).unwrap_err().join("\n");
