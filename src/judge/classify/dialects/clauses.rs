@@ -33,6 +33,7 @@ pub(super) fn mentions(view: &View, range: Range<usize>, lead: usize, family: Fa
     let mut reader = Reader { view, end: range.end, mentions: Mentions::default() };
     let ctes = reader.ctes(range.start, lead);
     let begin = reader.targets(lead, family);
+    reader.outputs(lead);
     reader.sources(range.start, begin, family);
     reader.resolve(family, lead);
     reader.drop_ctes(&ctes);
@@ -264,6 +265,21 @@ impl Reader<'_, '_> {
                 return at;
             }
             at += 1;
+        }
+    }
+
+    /// `OUTPUT ... INTO t` writes to yet another relation.
+    fn outputs(&mut self, lead: usize) {
+        if self.view.dialect != Dialect::TSql {
+            return;
+        }
+        let mut output = false;
+        for at in lead..self.end {
+            output |= self.view.is(at, "OUTPUT");
+            if output && self.view.is(at, "INTO") {
+                self.one(at + 1, Access::Write);
+                output = false;
+            }
         }
     }
 

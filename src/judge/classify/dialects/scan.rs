@@ -332,6 +332,13 @@ impl<'v, 't> Scan<'v, 't> {
                     effects |= Effects::DELETE;
                 }
             }
+            let follows_output = || (self.lead..at).any(|before| is(before, "OUTPUT"));
+            if is(at, "INTO") && self.view.dialect == Dialect::TSql && follows_output() {
+                effects |= Effects::INSERT;
+            }
+            if matches!(family, Family::Relation(_)) {
+                effects |= settings::storage(self.view, at);
+            }
             if is(at, "VIRTUAL") && matches!(family, Family::Relation(_)) {
                 effects |= Effects::CODE_EXEC;
                 self.statement.code = Code::Unnamed;

@@ -195,3 +195,22 @@ pub(super) fn is_system(dialect: Dialect, name: &Name) -> bool {
         Dialect::TSql => within(&["sys", "master", "msdb", "model", "information_schema"]),
     }
 }
+
+/// What it means where a table is kept: with another server, or in a file that the text names.
+pub(super) fn storage(view: &View, at: usize) -> Effects {
+    if view.dialect != Dialect::MySql {
+        return Effects::NONE;
+    }
+    let engine = view.follows(at, &["ENGINE"])
+        || (view.follows_mark(at, b'=') && at > 1 && view.is(at - 2, "ENGINE"));
+    let given = view.is_mark(at + 1, b'=') || view.kind(at + 1) == Some(Kind::Text);
+    if (engine && view.is_any(at, &["FEDERATED", "FEDERATEDX", "SPIDER", "CONNECT", "S3"]))
+        || (given && view.is(at, "CONNECTION"))
+    {
+        return Effects::NETWORK;
+    }
+    if given && view.is_any(at, &["DIRECTORY", "FILE_NAME"]) {
+        return Effects::FILE_READ | Effects::FILE_WRITE;
+    }
+    Effects::NONE
+}
