@@ -246,6 +246,17 @@ impl Session {
         true
     }
 
+    pub(super) fn looks_for_catalogue(&self) -> bool {
+        let Phase::Open(open) = &self.phase else { return false };
+        open.masking.as_ref().is_some_and(|it| matches!(it.defined, Defined::Change { .. }))
+    }
+
+    pub(super) fn look_for_catalogue(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        self.deadline_ns = None;
+        self.downstream.resume();
+        self.pump(Leg::Downstream, cx)
+    }
+
     /// Deals with `bytes` of an answer behind `passed` others that may go on already.
     pub(super) fn show(
         &mut self,

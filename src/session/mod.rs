@@ -317,11 +317,7 @@ impl Session {
                 self.on_policy(policy, config_version)
             }
             Input::DeadlinePassed if self.holds() => self.wait_on(cx),
-            Input::DeadlinePassed if matches!(self.phase, Phase::Open(_)) => {
-                self.deadline_ns = None;
-                self.downstream.resume();
-                self.pump(Leg::Downstream, cx)
-            }
+            Input::DeadlinePassed if self.looks_for_catalogue() => self.look_for_catalogue(cx),
             Input::DeadlinePassed => Err(End::of(CloseReason::DeadlinePassed)),
             Input::End(reason) => Err(End::of(reason)),
         }
