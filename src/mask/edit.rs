@@ -86,7 +86,9 @@ const WITHHELD: &[u8] = b"the message is withheld, for it may quote a protected 
 /// taken for a name, there is no such place.
 fn tells_no_value(code: &[u8], points_at_text: bool, reach: &Reach) -> bool {
     match code.first_chunk::<2>() {
-        Some(b"23" | b"24" | b"25" | b"26" | b"34" | b"40" | b"53" | b"54" | b"55" | b"57") => true,
+        Some(
+            b"23" | b"24" | b"25" | b"26" | b"34" | b"3B" | b"40" | b"53" | b"54" | b"55" | b"57",
+        ) => true,
         Some(b"42" | b"3F" | b"0A") => points_at_text && !matches!(reach, Reach::Anything { .. }),
         _ => false,
     }

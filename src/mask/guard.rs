@@ -119,7 +119,8 @@ fn unreadable_copy(facts: &Facts) -> Option<&'static str> {
 
 /// A quoted text or a parameter that looks like what we put in the place of a value.
 fn holds_stand_in(text: &[u8], parameters: &[Parameter]) -> bool {
-    let quoted = text.split(|byte| *byte == b'\'').skip(1).step_by(2);
+    // Which pieces are inside quotes is not asked: comments and escapes can shift that.
+    let quoted = text.split(|byte| matches!(byte, b'\'' | b'$'));
     let texts = parameters.iter().filter_map(|parameter| match parameter {
         Parameter::Text(text) => Some(text.as_bytes()),
         Parameter::Binary(_) | Parameter::Null | Parameter::Long(_) => None,

@@ -63,7 +63,11 @@ impl Plan {
         catalogue: Option<&Catalogue>,
         masks: &Masks,
     ) -> Self {
-        let reach = Reach::of(facts, catalogue, masks);
+        let reach = match facts {
+            Some(_) => Reach::of(facts, catalogue, masks),
+            // Rows of nobody knows what.
+            None => Self::of_end(masks).reach,
+        };
         let place = Place { facts, catalogue, masks, reach: &reach };
         let computed = columns.iter().filter(|column| column.table == 0).count();
         let treatments = columns.iter().enumerate().map(|(index, column)| {
@@ -143,6 +147,17 @@ impl Plan {
     #[must_use]
     pub fn of_words(facts: Option<&Facts>, catalogue: Option<&Catalogue>, masks: &Masks) -> Self {
         let reach = Reach::of(facts, catalogue, masks);
+        Self { columns: Box::default(), reach, unknown: false }
+    }
+
+    /// For what is said of a transaction's end: constraints and triggers that were put off until
+    /// then speak of rows that no statement at hand names.
+    #[must_use]
+    pub fn of_end(masks: &Masks) -> Self {
+        let reach = match masks.has_columns() {
+            true => Reach::Anything { unknown: false },
+            false => Reach::Clean,
+        };
         Self { columns: Box::default(), reach, unknown: false }
     }
 

@@ -19,7 +19,7 @@ use crate::session::close::End;
 use crate::session::exchange::Exchanges;
 use crate::session::relay::Next;
 use crate::session::{Context, Output, Phase, Session};
-use crate::wire::{Asked, Column, CopyForm, Fault, Machine, Shown};
+use crate::wire::{Asked, Cause, Column, CopyForm, Fault, Machine, Shown};
 
 /// What keeps protected values from one session's bot.
 pub(super) struct Masking {
@@ -143,8 +143,9 @@ impl Masking {
                 }
                 &planned.plan
             }
-            Shown::CopyBegins { number, columns, .. } => {
-                self.plan_copy(machine, *number, *columns, exchanges, catalogue.as_deref());
+            Shown::CopyBegins { number, columns, binary } => {
+                let heads = (*columns, *binary);
+                self.plan_copy(machine, *number, heads, exchanges, catalogue.as_deref());
                 return Ok(None);
             }
             Shown::Copied { number } => match &self.copying {
@@ -155,9 +156,18 @@ impl Masking {
                     &words
                 }
             },
-            Shown::Words { number } => {
-                let facts = number.and_then(|number| exchanges.facts(number));
-                words = Plan::of_words(facts.as_deref(), catalogue.as_deref(), &self.masks);
+            Shown::Words { cause } => {
+                let (facts, ends) = match cause {
+                    Cause::Command(number) => (exchanges.facts(*number), false),
+                    Cause::End => (None, true),
+                    Cause::Nothing => (None, false),
+                };
+                let effects = facts.as_ref().map_or(Effects::NONE, |facts| facts.effects);
+                words = if ends || effects.contains(Effects::TXN) {
+                    Plan::of_end(&self.masks)
+                } else {
+                    Plan::of_words(facts.as_deref(), catalogue.as_deref(), &self.masks)
+                };
                 &words
             }
             Shown::Description | Shown::Aside => {
@@ -201,7 +211,7 @@ impl Masking {
         &mut self,
         machine: &mut Machine,
         number: u64,
-        columns: usize,
+        (columns, binary): (usize, bool),
         exchanges: &Exchanges,
         catalogue: Option<&Catalogue>,
     ) {
@@ -213,6 +223,10 @@ impl Masking {
         };
         let plan = Plan::of_copy(columns, copy, &facts, catalogue, &self.masks);
         let (Some(plan), Some(form)) = (plan, form(copy)) else { return };
+        // The text was not read as the target reads it.
+        if binary != (form == CopyForm::Binary) {
+            return;
+        }
         if plan.passes_rows() {
             machine.rows_pass();
             return;

@@ -69,14 +69,41 @@ pub enum Shown {
     Rows { number: u64, columns: Arc<[Column]> },
     /// A description of a result: what its columns are called.
     Description,
-    /// An error or a notice. `None` where it answers nothing.
-    Words { number: Option<u64> },
+    /// An error or a notice.
+    Words { cause: Cause },
     /// Something that one session tells others, or the value of a setting.
     Aside,
     /// A copy to the bot begins.
     CopyBegins { number: u64, columns: usize, binary: bool },
     /// Rows of that copy.
     Copied { number: u64 },
+}
+
+impl Shown {
+    /// The exchange whose answer it is a part of, if it is known to be.
+    #[must_use]
+    pub const fn answers(&self) -> Option<u64> {
+        match self {
+            Self::Rows { number, .. }
+            | Self::CopyBegins { number, .. }
+            | Self::Copied { number }
+            | Self::Words { cause: Cause::Command(number) } => Some(*number),
+            Self::Description
+            | Self::Aside
+            | Self::Words { cause: Cause::End | Cause::Nothing } => None,
+        }
+    }
+}
+
+/// What an error or a notice is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The exchange of this number.
+    Command(u64),
+    /// The end of a transaction, which anything that was put off may still make fail.
+    End,
+    /// No exchange: a text was to be prepared, or the target speaks of its own accord.
+    Nothing,
 }
 
 /// A column of a result, as the target describes it.

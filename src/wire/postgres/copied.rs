@@ -14,13 +14,15 @@ pub struct Form {
     /// The first line holds names.
     header: bool,
     begun: bool,
+    /// The mark behind the last row of a binary copy has come.
+    ended: bool,
 }
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
 impl Form {
     pub fn new(form: CopyForm, null: &[u8], columns: usize, header: bool) -> Self {
-        Self { form, null: null.into(), columns, header, begun: false }
+        Self { form, null: null.into(), columns, header, begun: false, ended: false }
     }
 
     pub fn rewrite(
@@ -54,10 +56,11 @@ impl Form {
             let extension = reader.u32()? as usize;
             reader.bytes(extension)?;
         }
-        while !reader.remaining().is_empty() {
+        while !reader.remaining().is_empty() && !self.ended {
             let count = i16::from_be_bytes(reader.array()?);
             if count == -1 {
-                break;
+                self.ended = true;
+                continue;
             }
             if usize::try_from(count) != Ok(self.columns) {
                 return Err(Malformed::Value);
@@ -112,9 +115,10 @@ impl Form {
             };
             let raw = body.get(at..field.end).ok_or(Malformed::Short)?;
             let is_null = !field.quoted && raw == &*self.null;
-            // A row of no columns at all is an empty line.
-            if column >= self.columns && !(self.columns == 0 && raw.is_empty()) {
-                return Err(Malformed::Value);
+            if column >= self.columns {
+                // A row of no columns at all is an empty line.
+                let is_row = self.columns == 0 && raw.is_empty() && field.ends_row;
+                return if is_row { Ok(field.end + 1) } else { Err(Malformed::Value) };
             }
             if let Some(editor) = editor.as_deref_mut().filter(|_| !is_null) {
                 scratch.new.clear();

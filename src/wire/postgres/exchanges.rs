@@ -40,6 +40,14 @@ impl Exchanges {
         }
     }
 
+    /// Bytes that were counted as delivered went to the bot in another form.
+    pub fn rewritten(&mut self, number: u64, before: u64, after: u64) {
+        if let Some(tally) = self.open.get_mut(&number) {
+            let bytes = tally.outcome.answer_bytes.saturating_sub(before);
+            tally.outcome.answer_bytes = bytes.saturating_add(after);
+        }
+    }
+
     /// Lines of a copy that went to the bot. Its completion tells them as rows.
     pub fn copy(&mut self, number: u64, lines: u64) {
         if let Some(tally) = self.open.get_mut(&number) {

@@ -173,12 +173,16 @@ impl Machine {
         editor: &mut impl Editor,
         out: &mut Vec<u8>,
     ) -> Result<bool, Fault> {
-        let form = match &mut self.phase {
-            Phase::Relaying(relay) => relay.showing.as_mut().and_then(|it| it.copied.as_mut()),
-            Phase::Greeting(_) | Phase::Errand(_) | Phase::LoggingIn(_) | Phase::Over => None,
-        };
-        rewrite::rewrite(shown, bytes, form, editor, out)
-            .map_err(|malformed| malformed.by(Leg::Upstream))
+        let Phase::Relaying(relay) = &mut self.phase else { return Ok(false) };
+        let form = relay.showing.as_mut().and_then(|it| it.copied.as_mut());
+        let start = out.len();
+        let changed = rewrite::rewrite(shown, bytes, form, editor, out)
+            .map_err(|malformed| malformed.by(Leg::Upstream))?;
+        if let (true, Some(number)) = (changed, shown.answers()) {
+            let (before, after) = (bytes.len() as u64, (out.len() - start) as u64);
+            relay.exchanges.rewritten(number, before, after);
+        }
+        Ok(changed)
     }
 
     #[must_use]

@@ -280,6 +280,15 @@ impl Names {
         self.cursors.get(name).map(|cursor| cursor.joined.clone())
     }
 
+    /// What runs by a name that SQL or a Bind may have given last: SQL closes a portal as well, and
+    /// declares another one in its place.
+    pub fn cursor_or(&self, name: &[u8], portal: Option<Prepared>) -> Option<Prepared> {
+        match (self.cursor(name), portal) {
+            (Some(cursor), Some(portal)) => Some(cursor.or(&portal)),
+            (cursor, portal) => cursor.or(portal),
+        }
+    }
+
     /// Everything that a statement's name may stand for.
     pub fn every_meaning(&self, name: &[u8]) -> Option<Prepared> {
         let settled = self.statements.get(name);
@@ -326,17 +335,10 @@ fn forget_oldest<V>(map: &mut Map<V>, at: impl Fn(&V) -> u64) -> Option<V> {
 pub struct Portal {
     pub number: u64,
     pub prepared: Prepared,
-    pub described: Described,
-}
-
-/// Whether a portal's columns are known.
-#[derive(Clone, Default)]
-pub enum Described {
-    #[default]
-    No,
-    /// The question is on its way.
-    Asked,
-    As(Arc<[Column]>),
+    /// As the target described it last.
+    pub columns: Option<Arc<[Column]>>,
+    /// What `Showing` counted when that was last asked for.
+    pub asked_at: Option<u64>,
 }
 
 #[derive(Default)]

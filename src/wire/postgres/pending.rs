@@ -116,6 +116,11 @@ impl Pending {
         self.queue.pop_front()
     }
 
+    /// What comes behind the first entry is refused.
+    pub fn refuses_next(&self) -> bool {
+        matches!(self.queue.get(1), Some(Expected::Poison { .. }))
+    }
+
     pub fn is_full(&self) -> bool {
         self.queue.len() >= PENDING_MAX
     }

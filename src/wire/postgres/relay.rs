@@ -12,7 +12,7 @@ use crate::wire::postgres::exchanges::Exchanges;
 use crate::wire::postgres::frame::Rest;
 use crate::wire::postgres::lexing::LexingState;
 use crate::wire::postgres::message::Status;
-use crate::wire::postgres::names::{Described, Name, Names, Portal, Portals, Prepared};
+use crate::wire::postgres::names::{Name, Names, Portal, Portals, Prepared};
 use crate::wire::postgres::pending::{Expected, Pending, Scope};
 use crate::wire::postgres::reply::Words;
 use crate::wire::postgres::scram;
@@ -154,8 +154,8 @@ impl Relay {
             Command::Bind { portal, text } => {
                 self.exchanges.begin(number);
                 let prepared = Prepared { text, facts };
-                let described = Described::No;
-                self.portals.bind(portal, Portal { number, prepared, described });
+                let bound = Portal { number, prepared, columns: None, asked_at: None };
+                self.portals.bind(portal, bound);
                 self.pending.push(Expected::Bind);
                 self.batch_open = true;
             }
@@ -217,6 +217,7 @@ impl Relay {
 
     /// Text that was sent at `at` runs in the target as soon as its turn comes.
     pub fn runs(&mut self, prepared: &Prepared, at: u64) {
+        self.descriptions_age();
         let facts = &prepared.facts;
         if !facts.definitions.is_empty() || !facts.executes.is_empty() {
             self.names.define(prepared, at);

@@ -249,8 +249,8 @@ impl Relay {
         Ok(self.ask(command, header, HEADER_BYTES + body.len(), asked))
     }
 
-    /// Runs a portal that its Bind was judged for. A cursor that SQL declared, a portal that was
-    /// never seen, and one whose exchange has ended are judged here.
+    /// Runs a portal that its Bind was judged for. A cursor that SQL declared, also under a portal's
+    /// name, a portal that was never seen, and one whose exchange has ended are judged here.
     fn execute(&mut self, header: Header, unread: &[u8], said: &mut Said) -> Result<Step, Fault> {
         let body = match header.body(unread, SMALL_MESSAGE_BYTES_MAX).map_err(malformed)? {
             Body::Need { bytes } => return Ok(Step::Need { bytes }),
@@ -259,7 +259,7 @@ impl Relay {
         let name = message::execute(body).map_err(malformed)?;
         self.describe_first(name, said);
         let portal = self.portals.find(name).cloned();
-        if let Some(portal) = &portal
+        if let (Some(portal), None) = (&portal, self.names.cursor(name))
             && self.exchanges.is_open(portal.number)
         {
             let at = self.names.stamp();
@@ -269,7 +269,7 @@ impl Relay {
             self.batch_open = true;
             return Ok(Step::Relay { bytes: header.total() });
         }
-        let known = self.names.cursor(name).or(portal.map(|portal| portal.prepared));
+        let known = self.names.cursor_or(name, portal.map(|portal| portal.prepared));
         let text = known.as_ref().map(|known| known.text.clone()).unwrap_or_default();
         let mut asked = asked(Purpose::Run, text.clone());
         asked.unseen = known.is_none();

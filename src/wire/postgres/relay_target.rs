@@ -232,8 +232,12 @@ impl Relay {
             (b'3', Some(Expected::CloseStatement { .. } | Expected::ClosePortal { .. })) => {
                 self.closed();
             }
-            (b'n', Some(Expected::DescribePortal { .. }))
-            | (b'n', Some(Expected::DescribeStatement { described: true })) => {
+            (b'n', Some(Expected::DescribePortal { portal, .. })) => {
+                let name = std::mem::take(portal);
+                self.pending.pop();
+                self.has_no_columns(&name);
+            }
+            (b'n', Some(Expected::DescribeStatement { described: true })) => {
                 self.pending.pop();
             }
             (b's', Some(&mut Expected::Execute { number, of_bind, .. })) => {
@@ -377,6 +381,11 @@ impl Relay {
             (Some(words), Some(Cut::Running { .. })) => words.code,
             _ => code,
         };
+        // A question of ours before a refused command may fail first; then the target skips what
+        // was sent to fail.
+        if self.asked_for(b'T') == Asker::Narrows && self.pending.refuses_next() {
+            self.pending.pop();
+        }
         match self.pending.head() {
             Some(Expected::Poison { .. }) => return Ok(self.refused(said)),
             Some(Expected::Undo { .. }) => {
@@ -514,6 +523,7 @@ impl Relay {
     /// What goes to the bot counts for the exchange that it answers.
     fn credit(&mut self, header: Header) {
         if !self.withholds(header.tag)
+            && self.asked_for(header.tag) == Asker::Bot
             && (header.tag != b'E' || self.cut.is_none())
             && let Some(number) = self.at_hand()
         {

@@ -1,9 +1,9 @@
 //! Answers that are shown before they go on, so that values in them can be replaced. Knows which
 //! messages hold values and which columns a row has; not which values are protected.
 //!
-//! A row's columns are those of its description. Where the bot runs a portal without having it
-//! described we ask the target ourselves, each time: a description that was seen for an earlier run
-//! may name other tables, since names are looked up anew when a plan is made anew.
+//! A row's columns are those of its description. Where the bot runs a portal without having had it
+//! described just before, we ask the target ourselves. An older description may be of another
+//! portal: SQL that ran in between can have closed the one and declared another of the same name.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::wire::postgres::copied::Form;
 use crate::wire::postgres::encode::{self, Severity};
 use crate::wire::postgres::frame::{Body, HEADER_BYTES, Header, Rest};
 use crate::wire::postgres::message::{self, Malformed};
-use crate::wire::postgres::names::{Described, Name};
+use crate::wire::postgres::names::Name;
 use crate::wire::postgres::pending::{Asker, Expected};
 use crate::wire::postgres::relay::{Relay, by_target};
 use crate::wire::postgres::relay_target::Taken;
 use crate::wire::postgres::reply::Words;
-use crate::wire::{Column, Fault, Said, Shown, Step};
+use crate::wire::{Cause, Column, Fault, Said, Shown, Step};
 
 /// What is known of the results on their way to the bot.
 #[derive(Default)]
@@ -26,6 +26,8 @@ pub struct Showing {
     columns: Option<Arc<[Column]>>,
     /// A cursor that SQL declared, described for the Execute behind it.
     cursor: Option<(Name, Arc<[Column]>)>,
+    /// Commands sent so far.
+    sent: u64,
     /// The rest of the result or copy at hand holds nothing to be replaced.
     rows_pass: bool,
     /// How the rows of the copy at hand are written.
@@ -71,13 +73,14 @@ impl Relay {
             return self.show_rows(header, window, said);
         }
         let number = self.at_hand();
+        let cause = self.cause();
         let shown = match header.tag {
             b'T' => {
                 self.take_columns(header, window)?;
                 Shown::Description
             }
             b'H' => copy_begins(header, window, number)?,
-            b'E' | b'N' => Shown::Words { number },
+            b'E' | b'N' => Shown::Words { cause },
             _ => Shown::Aside,
         };
         Ok(match self.message(header, window, said)? {
@@ -114,6 +117,14 @@ impl Relay {
         Ok(Step::Show { bytes, shown })
     }
 
+    /// What an error or a notice that comes now is about.
+    fn cause(&mut self) -> Cause {
+        if let Some(Expected::Sync) = self.pending.head() {
+            return Cause::End;
+        }
+        self.at_hand().map_or(Cause::Nothing, Cause::Command)
+    }
+
     /// A message too large to be looked at whole does not go on.
     fn show_none(&mut self, header: Header, window: &[u8], said: &mut Said) -> Result<Step, Fault> {
         match header.tag {
@@ -139,16 +150,18 @@ impl Relay {
         Ok(Step::Drop { bytes })
     }
 
-    /// Asks for a portal's columns where nobody has.
-    pub fn describe_first(&mut self, portal: &[u8], said: &mut Said) {
-        if self.showing.is_none() {
-            return;
+    /// Something is sent that may close portals and open others under their names.
+    pub fn descriptions_age(&mut self) {
+        if let Some(showing) = &mut self.showing {
+            showing.sent += 1;
         }
-        let is_known = self
-            .portals
-            .latest_mut(portal)
-            .is_some_and(|portal| !matches!(portal.described, Described::No));
-        if !is_known {
+    }
+
+    /// Asks for a portal's columns where nobody has since the last command.
+    pub fn describe_first(&mut self, portal: &[u8], said: &mut Said) {
+        let Some(showing) = &self.showing else { return };
+        let asked_at = self.portals.latest_mut(portal).and_then(|portal| portal.asked_at);
+        if asked_at != Some(showing.sent) {
             encode::describe_portal(&mut said.upstream, portal);
             self.describe_portal(portal, Asker::Narrows);
             self.batch_open = true;
@@ -157,11 +170,10 @@ impl Relay {
 
     pub fn describe_portal(&mut self, name: &[u8], asked_by: Asker) {
         let mut number = None;
+        let sent = self.showing.as_ref().map(|showing| showing.sent);
         if let Some(portal) = self.portals.latest_mut(name) {
             number = Some(portal.number);
-            if let Described::No = portal.described {
-                portal.described = Described::Asked;
-            }
+            portal.asked_at = sent;
         }
         self.pending.push(Expected::DescribePortal { portal: name.into(), number, asked_by });
     }
@@ -176,7 +188,7 @@ impl Relay {
             Some(Expected::DescribePortal { portal, .. }) => {
                 let name = portal.clone();
                 match self.portals.bound_mut(&name) {
-                    Some(portal) => portal.described = Described::As(columns),
+                    Some(portal) => portal.columns = Some(columns),
                     None => showing.cursor = Some((name, columns)),
                 }
             }
@@ -184,6 +196,18 @@ impl Relay {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The target says that a portal gives no rows.
+    pub fn has_no_columns(&mut self, name: &[u8]) {
+        if let Some(portal) = self.portals.bound_mut(name) {
+            portal.columns = None;
+        }
+        if let Some(showing) = &mut self.showing
+            && showing.cursor.as_ref().is_some_and(|(of, _)| **of == *name)
+        {
+            showing.cursor = None;
+        }
     }
 
     /// Columns of the rows that the target sends now.
@@ -195,10 +219,7 @@ impl Relay {
             return showing.columns.clone().filter(|_| is_query);
         };
         match self.portals.bound_mut(name) {
-            Some(portal) => match &portal.described {
-                Described::As(columns) => Some(Arc::clone(columns)),
-                Described::No | Described::Asked => None,
-            },
+            Some(portal) => portal.columns.clone(),
             None => {
                 let described = showing.cursor.as_ref().filter(|(of, _)| of == name);
                 described.map(|(_, columns)| Arc::clone(columns))
