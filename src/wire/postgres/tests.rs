@@ -13,11 +13,14 @@ use crate::wire::{
 };
 
 mod cancel;
+mod copied;
 mod copying;
 mod cutting;
 mod extended;
 mod lying;
 mod opening;
+mod rewriting;
+mod showing;
 mod simple;
 mod splits;
 
@@ -65,6 +68,8 @@ pub struct Drive {
     pub tls: Vec<Leg>,
     pub opened: bool,
     pub cancels_wanted: u32,
+    /// Set where answers are shown; they are edited by this.
+    pub editing: Option<showing::Editing>,
     unread: [Vec<u8>; 2],
     number: u64,
 }
@@ -90,6 +95,7 @@ impl Drive {
             tls: Vec::new(),
             opened: false,
             cancels_wanted: 0,
+            editing: None,
             unread: [Vec::new(), Vec::new()],
             number: 0,
         }
@@ -228,8 +234,8 @@ impl Drive {
                 self.judge(leg, *asked, &unread[..bytes]);
                 bytes
             }
-            Ok(Step::Show { bytes, .. }) => {
-                self.pass(leg, &unread[..bytes]);
+            Ok(Step::Show { bytes, shown }) => {
+                self.edit(&shown, &unread[..bytes]);
                 bytes
             }
             Ok(Step::StartTls { bytes, leg }) => {

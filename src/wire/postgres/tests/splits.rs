@@ -1,7 +1,9 @@
 //! A split anywhere changes nothing: every transcript is played whole, cut in two at each place,
 //! and byte by byte.
 
+use super::showing::{FREE, d, dp, t};
 use super::*;
+use crate::wire::CopyForm;
 
 fn transcripts() -> Vec<(&'static str, Vec<Event>)> {
     let begin = || [Bot(q("BEGIN")), Target(join(&[done("BEGIN"), z(b'T')]))];
@@ -103,6 +105,123 @@ fn transcripts() -> Vec<(&'static str, Vec<Event>)> {
             vec![Bot(q("SELECT 1")), Target(join(&[columns(), row(), frame(b'?', b"x")]))],
         ),
     ]
+}
+
+/// Conversations whose answers are shown.
+fn shown_transcripts() -> Vec<(&'static str, CopyForm, Vec<Event>)> {
+    let form = CopyForm::Text { delimiter: b'\t' };
+    let csv = CopyForm::Csv { delimiter: b',', quote: b'"', escape: b'"' };
+    let line = |text: &[u8]| frame(b'd', text);
+    let end = || join(&[frame(b'c', b""), done("COPY 2"), z(b'I')]);
+    let copy = |binary: u8| frame(b'H', &[binary, 0, 1, 0, binary]);
+    let signature = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x06secret";
+    let words = b"SERROR\0C23505\0Msecret\0Dsecret-null\0tsecret-empty\0\0";
+    let again = join(&[t(&[5]), d(&["secret"]), ok("s"), t(&[6]), d(&["b"]), ok("s"), z(b'I')]);
+    vec![
+        (
+            "rows, words and asides",
+            form,
+            vec![
+                Bot(q("SELECT 1; SELECT 2")),
+                Target(join(&[t(&[5, 5]), d(&["secret", "a"]), d(&["secret-null", "secret"])])),
+                Target(join(&[frame(b'N', words), d(&["a", "b"]), done("SELECT 3"), t(&[FREE])])),
+                Target(join(&[frame(b'S', b"a\0secret\0"), d(&["a"]), frame(b'E', words)])),
+                Target(join(&[z(b'I'), frame(b'A', b"\0\0\0\x01c\0secret\0")])),
+            ],
+        ),
+        (
+            "portals that nobody described",
+            form,
+            vec![
+                Bot(join(&[pbe("SELECT 1"), b("c", ""), dp("c"), e("c"), flush()])),
+                Target(join(&[ok("12"), t(&[5]), d(&["secret"]), done("SELECT 1"), ok("2")])),
+                Target(join(&[t(&[6]), d(&["secret-short"]), ok("s")])),
+                Bot(join(&[e("c"), e("c"), sync()])),
+                Target(again),
+                Bot(join(&[e("never"), sync(), pbe("SET a"), sync()])),
+                Target(join(&[error("34000"), z(b'I'), ok("12n"), done("SET"), z(b'I')])),
+            ],
+        ),
+        (
+            "a copy in text",
+            form,
+            vec![
+                Bot(q("COPY a TO STDOUT")),
+                Target(join(&[copy(0), line(b"secret\n"), line(b"a\\tb\n"), line(b"\\N\n")])),
+                Target(join(&[frame(b'N', words), line(b"secret-quoted\n"), end()])),
+            ],
+        ),
+        (
+            "a copy in CSV",
+            csv,
+            vec![
+                Bot(join(&[pbe("COPY a TO STDOUT"), sync()])),
+                Target(join(&[ok("12n"), copy(0), line(b"\"secret\"\n"), line(b"\"a\nb\"\n")])),
+                Target(join(&[line(b"secret-quoted\n"), end()])),
+            ],
+        ),
+        (
+            "a copy in binary",
+            CopyForm::Binary,
+            vec![
+                Bot(q("COPY a TO STDOUT")),
+                Target(join(&[copy(1), line(signature), line(b"\0\x01\xff\xff\xff\xff")])),
+                Target(join(&[line(b"\xff\xff"), end()])),
+            ],
+        ),
+        (
+            "a lie",
+            form,
+            vec![Bot(q("SELECT 1")), Target(join(&[t(&[5]), d(&["secret"]), d(&["a", "b"])]))],
+        ),
+    ]
+}
+
+fn play_shown(
+    form: CopyForm,
+    limit: Option<u64>,
+    events: impl IntoIterator<Item = Event>,
+) -> (Seen, Vec<(usize, Vec<u8>)>) {
+    let mut drive = Drive::copying(form, b"\\N", false);
+    if let Some(rows) = limit {
+        drive.limit_rows(rows);
+    }
+    for event in events {
+        drive.play(&[event]);
+    }
+    let cells = std::mem::take(&mut drive.editing().cells);
+    (drive.seen, cells)
+}
+
+/// Nor do the values change that an editor is asked about.
+#[test]
+fn a_split_anywhere_changes_nothing_of_what_is_shown() {
+    for ((name, form, events), limit) in
+        shown_transcripts().into_iter().flat_map(|it| [(it.clone(), None), (it, Some(1))])
+    {
+        let whole = play_shown(form, limit, events.clone());
+        let is_lie = name == "a lie" && limit.is_none();
+        assert_eq!(whole.0.fault.is_some(), is_lie, "{name}: {:?}", whole.0.fault);
+        let bytewise = |bytes: &[u8]| bytes.iter().map(|byte| vec![*byte]).collect();
+        let pieces = events.iter().flat_map(|event| in_pieces(event, &bytewise));
+        let pieces = play_shown(form, limit, pieces);
+        if is_lie {
+            let bot = &pieces.0.to_bot;
+            assert!(bot.starts_with(&whole.0.to_bot), "{name}, byte by byte");
+            continue;
+        }
+        assert_eq!(pieces, whole, "{name}, byte by byte, limit {limit:?}");
+        for (at, event) in events.iter().enumerate() {
+            let (Bot(bytes) | Target(bytes)) = event;
+            for cut in 1..bytes.len() {
+                let halves = |bytes: &[u8]| vec![bytes[..cut].to_vec(), bytes[cut..].to_vec()];
+                let mut cut_events = events.clone();
+                cut_events.splice(at..=at, in_pieces(event, &halves));
+                let seen = play_shown(form, limit, cut_events);
+                assert_eq!(seen, whole, "{name}, event {at} cut at {cut}, limit {limit:?}");
+            }
+        }
+    }
 }
 
 fn play(events: impl IntoIterator<Item = Event>) -> Seen {
