@@ -252,7 +252,8 @@ impl Session {
         let Phase::Open(open) = &mut self.phase else { return Ok(()) };
         open.hide(&mut ended);
         self.totals.rows += ended.record.rows;
-        if let Some(masking) = &mut open.masking {
+        let has_run = !matches!(ended.verdict, Verdict::Deny { .. });
+        if let Some(masking) = open.masking.as_mut().filter(|_| has_run) {
             masking.ended(&ended.facts, self.machine.in_transaction(), cx.now);
         }
         let _recorded = open.tap.exchange(cx.now, &ended.record)?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::io::buf::Chunk;
 use crate::judge::Classifier;
 use crate::judge::policy::{Circumstances, Library, PolicyDocument, SessionPolicy};
+use crate::mask::catalogue::Cell;
 use crate::mask::cell::Keys;
 use crate::model::event::{AuditEvent, What};
 use crate::model::identity::Principal;
@@ -27,6 +28,7 @@ use crate::wire::{CancelKey, Setting, TlsFacts, UpstreamLogin};
 mod cancelling;
 mod ending;
 mod holding;
+mod masking;
 mod opening;
 mod passing;
 mod sim;
@@ -60,6 +62,26 @@ default = "deny"
 id = "updates"
 when = { effects.any = ["update"] }
 action = { hold = { reviewers = ["user:alice", "user:bob"], quorum = 2 } }
+[masked]
+default = "allow"
+[[masked.rule]]
+id = "drops"
+when = { effects.any = ["ddl_drop"] }
+action = "deny"
+[[masked.mask]]
+id = "mail"
+columns = ["people.email"]
+as = "redact"
+[[masked.mask]]
+id = "pins"
+columns = ["people.pin"]
+as = "null"
+[[masked.mask]]
+id = "cards"
+detect = ["pan"]
+as = "redact"
+[unmasked]
+default = "allow"
 "#;
 
 const TOKEN: &[u8] = b"eyJhbGciOi.a-token-that-nobody-records.c2ln";
@@ -69,6 +91,9 @@ pub struct House {
     dir: tempfile::TempDir,
     pub recorder: Recorder,
     policies: Library,
+    /// What bots are admitted with.
+    admits: &'static str,
+    catalogue: Option<Arc<Cell>>,
 }
 
 impl House {
@@ -81,7 +106,8 @@ impl House {
         let recorder = Recorder::start(config(dir.path(), durability)).unwrap();
         let read: BTreeMap<String, PolicyDocument> = toml::from_str(POLICIES).unwrap();
         let documents = read.into_iter().map(|(name, policy)| (name.into(), policy)).collect();
-        Self { dir, recorder, policies: Library::new("v1".into(), documents).unwrap() }
+        let policies = Library::new("v1".into(), documents).unwrap();
+        Self { dir, recorder, policies, admits: "reads", catalogue: None }
     }
 
     fn policy(&self, name: &str) -> SessionPolicy {
@@ -111,7 +137,7 @@ impl House {
             principal: Arc::new(principal()),
             target: target(),
             connection: Arc::new(connection),
-            policy: self.policy("reads"),
+            policy: self.policy(self.admits),
             config_version: "v1".into(),
             mask_keys: Arc::new(Keys::new(&[7; 32])),
         }
@@ -368,7 +394,7 @@ impl Visit<'_> {
             Output::Connect { .. } => {
                 self.seen.acts.push("connect");
                 let login = UpstreamLogin { tls: self.upstream_tls, ..pg::plain_login() };
-                Some(Input::Connected { login, catalogue: None })
+                Some(Input::Connected { login, catalogue: self.house.catalogue.clone() })
             }
             Output::DeliverCancel(key) => {
                 self.seen.acts.push("deliver cancel");

@@ -23,7 +23,7 @@ fn conversation() -> Vec<(Leg, Vec<u8>)> {
 type Summary = (Vec<u8>, Vec<u8>, Vec<String>, CloseReason);
 
 /// The pieces of a turn, by its number and its bytes.
-type Cut<'c> = &'c dyn Fn(usize, &[u8]) -> Vec<Vec<u8>>;
+pub(super) type Cut<'c> = &'c dyn Fn(usize, &[u8]) -> Vec<Vec<u8>>;
 
 /// Plays the conversation with every turn's bytes cut by `cut`.
 fn play(house: &House, cut: Cut<'_>) -> (SessionId, Summary) {

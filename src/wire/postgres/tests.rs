@@ -20,7 +20,7 @@ mod extended;
 mod lying;
 mod opening;
 mod rewriting;
-mod showing;
+pub mod showing;
 mod simple;
 mod splits;
 

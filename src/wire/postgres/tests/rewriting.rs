@@ -74,8 +74,8 @@ fn fields_of_an_error_are_replaced_or_dropped_and_codes_stay() {
     drive.target(&frame(b'E', all.as_bytes()));
     assert_eq!(drive.seen.to_bot, frame(b'E', told.as_bytes()));
     let parts = drive.editing().words.iter().map(|(part, _)| part.clone()).collect::<Vec<_>>();
-    let message = ["message 23505", "addition 23505", "addition 23505", "addition 23505"];
-    let rest = ["addition 23505", "name", "name", "name", "name", "name"];
+    let message = ["message 23505 at a place", "addition", "addition", "addition"];
+    let rest = ["addition", "name", "name", "name", "name", "name"];
     assert_eq!(parts, [&message[..], &rest].concat());
     assert_eq!(aside(&frame(b'N', all.as_bytes())), frame(b'N', told.as_bytes()));
 }

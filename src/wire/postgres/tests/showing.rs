@@ -34,8 +34,11 @@ impl Editor for Editing {
 
     fn words(&mut self, part: Part<'_>, words: &[u8], out: &mut Vec<u8>) -> Edit {
         let part = match part {
-            Part::Message { code } => format!("message {}", String::from_utf8_lossy(code)),
-            Part::Addition { code } => format!("addition {}", String::from_utf8_lossy(code)),
+            Part::Message { code, points_at_text } => {
+                let place = if points_at_text { " at a place" } else { "" };
+                format!("message {}{place}", String::from_utf8_lossy(code))
+            }
+            Part::Addition => "addition".to_owned(),
             Part::Name => "name".to_owned(),
             Part::Label => "label".to_owned(),
             Part::Aside => "aside".to_owned(),
