@@ -3,43 +3,45 @@
 //! Each function takes any bytes and returns; a broken promise is a failed assertion. Knows the
 //! rooms' interfaces and nothing of libFuzzer.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::fuzzing::passage::{COMMANDS, LOGIN, Passage, READY, TLS_HANDSHAKE, Trace};
 use crate::judge::classify::{Dialect, dialect_twin, twin};
-use crate::limits::{BLOCK_RAW_BYTES_MAX, STATEMENT_BYTES_MAX};
+use crate::limits::BLOCK_RAW_BYTES_MAX;
 use crate::mask::cell::{self, Field, Format, Keys, Replaced, Shape};
 use crate::model::entity::EntitySet;
-use crate::model::facts::{Effects, Facts};
 use crate::model::mask::Strategy;
 use crate::model::session::Leg;
-use crate::model::target::Protocol;
 use crate::record::BlockKind;
 use crate::record::reader::{Blocks, Segment, Step as Place};
 use crate::record::recover::repair;
 use crate::record::run::Runs;
 use crate::record::verify::verify;
 use crate::scan::Detector;
-use crate::wire::{
-    Asked, Edit, Editor, Farewell, Machine, Part, Purpose, Refusal, RefusalKind, Said, Setting,
-    Step, TlsFacts, UpstreamLogin,
-};
+
+mod passage;
 
 /// Both legs of an open session, with bytes for each in turn: the first byte of a portion tells
 /// the leg, the second its length. Frames relayed are frames received, and splitting changes
-/// nothing.
+/// nothing. Where answers are shown, rows before a lie may be lost with it.
 pub fn postgres_frames(input: &[u8]) {
     let portions = portions(input);
-    let whole = run(&portions, usize::MAX);
+    let shown = portions.len() % 4 > 1;
+    let (whole, is_over) = run(&portions, usize::MAX);
     for size in [1, 3, 7] {
-        assert!(run(&portions, size) == whole, "portions of {size} bytes change what is relayed");
+        let (pieces, _) = run(&portions, size);
+        let is_same = pieces == whole || (shown && is_over);
+        assert!(is_same, "portions of {size} bytes change what is relayed");
     }
 
-    fn run(portions: &[(Leg, &[u8])], size: usize) -> Trace {
+    fn run(portions: &[(Leg, &[u8])], size: usize) -> (Trace, bool) {
         let mut passage = Passage::opened();
         if portions.len() % 2 == 1 {
             passage.limit_rows();
+        }
+        if portions.len() % 4 > 1 {
+            passage.show_answers(false);
         }
         for (leg, bytes) in portions {
             // The other leg gets its turn after the whole portion: what it may do depends on how
@@ -49,10 +51,10 @@ pub fn postgres_frames(input: &[u8]) {
                 passage.pump(*leg).map(|_moved| ())
             });
             if offered.and_then(|()| passage.settle(*leg)).is_err() {
-                break;
+                return (passage.trace, true);
             }
         }
-        passage.trace
+        (passage.trace, false)
     }
 }
 
@@ -77,9 +79,11 @@ pub fn postgres_bot_leg(input: &[u8]) {
     passage.farewell();
 }
 
-/// Everything that a target may say: to the login, and to commands under way.
+/// Everything that a target may say: to the login, and to commands under way. The first byte's
+/// highest bit has answers shown, the next one has them edited.
 pub fn postgres_target_leg(input: &[u8]) {
     let Some((how, bytes)) = input.split_first() else { return };
+    let (shows, keeps) = (how & 128 != 0, how & 64 == 0);
     let mut passage = match how % 4 {
         0 | 2 => Passage::scripted(LOGIN.get(..3).unwrap_or_default()),
         how => {
@@ -87,12 +91,15 @@ pub fn postgres_target_leg(input: &[u8]) {
             if how == 3 {
                 passage.limit_rows();
             }
+            if shows {
+                passage.show_answers(keeps);
+            }
             let sent = passage.offer(Leg::Downstream, COMMANDS);
             assert!(sent.is_ok(), "the scripted commands end the session");
             passage
         }
     };
-    let size = usize::from(how / 4).max(1);
+    let size = usize::from(how / 4 % 16).max(1);
     for piece in bytes.chunks(size) {
         if passage.offer(Leg::Upstream, piece).is_err() {
             break;
@@ -358,264 +365,6 @@ fn portions(input: &[u8]) -> Vec<(Leg, &[u8])> {
     portions
 }
 
-/// What came out on each leg.
-#[derive(Default, PartialEq)]
-struct Trace {
-    to_bot: Vec<u8>,
-    to_target: Vec<u8>,
-}
-
-/// A machine, the unread bytes of its legs, and a judge that denies by a text's first letter.
-struct Passage {
-    machine: Machine,
-    from_bot: Vec<u8>,
-    from_target: Vec<u8>,
-    trace: Trace,
-    /// Texts that may reach the target.
-    accepted: HashSet<Arc<[u8]>>,
-    commands: u64,
-    is_open: bool,
-}
-
-/// The session is over: one of the legs said goodbye or broke the protocol.
-struct Over;
-
-impl Passage {
-    fn accepted(downstream_tls: bool) -> Self {
-        let setting = Setting { downstream_tls, cancel_seed: [7; 32] };
-        Self {
-            machine: Machine::new(Protocol::Postgres, setting),
-            from_bot: Vec::new(),
-            from_target: Vec::new(),
-            trace: Trace::default(),
-            accepted: HashSet::new(),
-            commands: 0,
-            is_open: false,
-        }
-    }
-
-    /// After a conversation that cannot fail.
-    fn scripted(script: &[(Leg, &[u8])]) -> Self {
-        let mut passage = Self::accepted(true);
-        for (leg, bytes) in script {
-            let offered = passage.offer(*leg, bytes);
-            assert!(offered.is_ok(), "the script ends the session");
-        }
-        passage
-    }
-
-    fn opened() -> Self {
-        let mut passage = Self::scripted(LOGIN);
-        assert!(passage.is_open, "the scripted login does not open the session");
-        passage.trace = Trace::default();
-        passage
-    }
-
-    /// Results are cut off behind their first row.
-    fn limit_rows(&mut self) {
-        let refusal =
-            Refusal { kind: RefusalKind::TooLarge, message: "too many rows".into(), hint: None };
-        self.machine.limit_rows(1, &refusal);
-    }
-
-    fn offer(&mut self, leg: Leg, bytes: &[u8]) -> Result<(), Over> {
-        self.unread(leg).extend_from_slice(bytes);
-        self.settle(leg)
-    }
-
-    /// A step on one leg may free the other; both stand still when neither moves.
-    fn settle(&mut self, leg: Leg) -> Result<(), Over> {
-        loop {
-            let moved = self.pump(leg)? | self.pump(leg.other())?;
-            if !moved {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Whether anything was consumed.
-    fn pump(&mut self, leg: Leg) -> Result<bool, Over> {
-        let mut moved = false;
-        loop {
-            let unread = std::mem::take(self.unread(leg));
-            if unread.is_empty() {
-                return Ok(moved);
-            }
-            let mut said = Said::default();
-            let step = self.machine.step(leg, &unread, &mut said);
-            *self.unread(leg) = unread;
-            self.speak(said);
-            let step = step.map_err(|fault| self.at_fault(fault.leg))?;
-            if !self.perform(leg, step)? {
-                return Ok(moved);
-            }
-            moved = true;
-        }
-    }
-
-    fn perform(&mut self, leg: Leg, step: Step) -> Result<bool, Over> {
-        let available = self.unread(leg).len();
-        match step {
-            Step::Need { bytes } => {
-                assert!(bytes > available, "it needs {bytes} and has {available}");
-                assert!(bytes <= STATEMENT_BYTES_MAX + 4096, "it would hold {bytes}");
-                return Ok(false);
-            }
-            Step::Wait => return Ok(false),
-            Step::Relay { bytes } => self.relay(leg, bytes),
-            Step::Drop { bytes } => {
-                self.take(leg, bytes);
-            }
-            Step::Judge { bytes, asked } => {
-                assert!(leg == Leg::Downstream, "the target asks to be judged");
-                if self.judge(&asked) {
-                    self.relay(leg, bytes);
-                } else {
-                    self.take(leg, bytes);
-                }
-            }
-            Step::Show { bytes, shown } => {
-                assert!(leg == Leg::Upstream, "the bot's own words are shown");
-                let answer = self.unread(leg).get(..bytes).unwrap_or_default().to_vec();
-                let mut anew = Vec::new();
-                let changed = self.machine.rewrite(&shown, &answer, &mut Untouched, &mut anew);
-                let changed = changed.map_err(|fault| self.at_fault(fault.leg))?;
-                assert!(!changed, "something was replaced by nothing");
-                self.relay(leg, bytes);
-            }
-            Step::StartTls { bytes, leg: of } => {
-                assert!(of == leg, "TLS begins on the other leg");
-                self.take(leg, bytes);
-                // What was read already is ciphertext.
-                self.unread(leg).clear();
-                let facts = TlsFacts { alpn: Some(b"postgresql".to_vec()), ..TlsFacts::default() };
-                let mut said = Said::default();
-                let started = self.machine.tls_started(leg, &facts, &mut said);
-                self.speak(said);
-                started.map_err(|fault| self.at_fault(fault.leg))?;
-            }
-            Step::Login { bytes, .. } => {
-                self.take(leg, bytes);
-                let mut said = Said::default();
-                let login =
-                    UpstreamLogin { username: "app".to_owned(), password: None, tls: false };
-                self.machine.begin_upstream(login, &mut said);
-                self.speak(said);
-            }
-            Step::Opened { bytes } => {
-                self.take(leg, bytes);
-                self.is_open = true;
-            }
-            Step::Cancel { .. } => return Err(Over),
-            Step::Finish { bytes } => {
-                // Before the session is open there is nobody to say goodbye to.
-                if self.is_open {
-                    self.relay(leg, bytes);
-                }
-                return Err(Over);
-            }
-        }
-        while self.machine.report().is_some() {}
-        Ok(true)
-    }
-
-    fn judge(&mut self, asked: &Asked) -> bool {
-        self.commands += 1;
-        let denied = asked.text.first().is_some_and(|letter| letter % 3 == 0);
-        if let Some(refusal) = &asked.overruled {
-            self.refuse(&refusal.clone());
-            return false;
-        }
-        if denied {
-            self.refuse(&Refusal {
-                kind: RefusalKind::Policy,
-                message: "denied".into(),
-                hint: None,
-            });
-            return false;
-        }
-        if asked.purpose == Purpose::Prepare || asked.known.is_none() {
-            self.accepted.insert(asked.text.clone());
-        }
-        let facts = Facts { effects: Effects::READ, ..Facts::default() };
-        self.machine.accept(Arc::new(facts), self.commands);
-        true
-    }
-
-    fn refuse(&mut self, refusal: &Refusal) {
-        let mut said = Said::default();
-        self.machine.refuse(refusal, self.commands, &mut said);
-        self.speak(said);
-    }
-
-    fn relay(&mut self, leg: Leg, bytes: usize) {
-        assert!(self.is_open, "bytes are relayed before the session is open");
-        let taken = self.take(leg, bytes);
-        match leg {
-            Leg::Downstream => self.trace.to_target.extend(taken),
-            Leg::Upstream => self.trace.to_bot.extend(taken),
-        }
-    }
-
-    fn take(&mut self, leg: Leg, bytes: usize) -> Vec<u8> {
-        let unread = self.unread(leg);
-        assert!(bytes <= unread.len(), "{bytes} of {} bytes are claimed", unread.len());
-        unread.drain(..bytes).collect()
-    }
-
-    fn speak(&mut self, said: Said) {
-        self.trace.to_bot.extend(said.downstream);
-        self.trace.to_target.extend(said.upstream);
-    }
-
-    fn unread(&mut self, leg: Leg) -> &mut Vec<u8> {
-        match leg {
-            Leg::Downstream => &mut self.from_bot,
-            Leg::Upstream => &mut self.from_target,
-        }
-    }
-
-    fn at_fault(&mut self, leg: Leg) -> Over {
-        let mut said = Said::default();
-        self.machine.farewell(Farewell::ProtocolError(leg), &mut said);
-        self.speak(said);
-        Over
-    }
-
-    /// Ends the session and looks at all that the target was sent since it opened.
-    fn farewell(mut self) {
-        let mut said = Said::default();
-        self.machine.farewell(Farewell::Killed, &mut said);
-        self.speak(said);
-        if !self.is_open {
-            return;
-        }
-        for text in statements(&self.trace.to_target) {
-            assert!(
-                text == POISON || self.accepted.iter().any(|accepted| **accepted == *text),
-                "a statement reached the target that was not accepted"
-            );
-        }
-    }
-}
-
-/// The texts of Query and Parse messages, read by other code than what relayed them.
-fn statements(mut sent: &[u8]) -> Vec<&[u8]> {
-    let mut texts = Vec::new();
-    while let [tag, a, b, c, d, rest @ ..] = sent {
-        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-        let Some((body, after)) = rest.split_at_checked(length.saturating_sub(4)) else { break };
-        let mut strings = body.split(|byte| *byte == 0);
-        match tag {
-            b'Q' => texts.extend(strings.next()),
-            b'P' => texts.extend(strings.nth(1)),
-            _ => {}
-        }
-        sent = after;
-    }
-    texts
-}
-
 /// Makes a file's checksums fit what they stand for, by the format's description alone.
 mod checksums {
     const HEADER_BYTES: usize = 4096;
@@ -653,41 +402,5 @@ mod checksums {
         let crc = crc32c::crc32c_append(before, header.get(12..)?);
         header.get_mut(8..12)?.copy_from_slice(&crc.to_le_bytes());
         Some(length.next_multiple_of(8))
-    }
-}
-
-const TLS_HANDSHAKE: u8 = 0x16;
-/// What stands in a refused statement's place: not SQL, so the server refuses it as well.
-const POISON: &[u8] = b"refused by narrows";
-/// TLS, start-up packet and token; then the target accepts and becomes ready.
-const LOGIN: &[(Leg, &[u8])] = &[
-    (Leg::Downstream, &[TLS_HANDSHAKE]),
-    (Leg::Downstream, STARTUP),
-    (Leg::Downstream, TOKEN),
-    (Leg::Upstream, LOGIN_ACCEPTED),
-    (Leg::Upstream, READY),
-];
-const STARTUP: &[u8] = b"\0\0\0\x20\0\x03\0\0user\0bot\0database\0shop\0\0";
-const TOKEN: &[u8] = b"p\0\0\0\x0atoken\0";
-/// AuthenticationOk, a setting, BackendKeyData.
-const LOGIN_ACCEPTED: &[u8] = b"R\0\0\0\x08\0\0\0\0\
-    S\0\0\0\x19client_encoding\0UTF8\0\
-    K\0\0\0\x0c\0\0\x04\xd2\x01\x02\x03\x04";
-const READY: &[u8] = b"Z\0\0\0\x05I";
-/// A pipeline of three commands and a query behind it.
-const COMMANDS: &[u8] = b"P\0\0\0\x11s\0SELECT 1\0\0\0\
-    D\0\0\0\x07Ss\0B\0\0\0\x0d\0s\0\0\0\0\0\0\0E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04\
-    Q\0\0\0\x0dSELECT 2\0";
-
-/// Looks at everything and replaces nothing.
-struct Untouched;
-
-impl Editor for Untouched {
-    fn cell(&mut self, _column: usize, _value: &[u8], _out: &mut Vec<u8>) -> Edit {
-        Edit::Keep
-    }
-
-    fn words(&mut self, _part: Part<'_>, _words: &[u8], _out: &mut Vec<u8>) -> Edit {
-        Edit::Keep
     }
 }
