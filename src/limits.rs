@@ -135,6 +135,13 @@ pub const EXACT_CACHE_BYTES: usize = 8 * 1024 * 1024;
 pub const SHAPE_CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Rules of one policy; each is asked for each command.
 pub const RULES_MAX: usize = 1000;
+/// A rule's `cel`, as written. It has at most one level of loops, so this times the items that a loop
+/// goes through bounds what an evaluation costs.
+pub const EXPRESSION_BYTES_MAX: usize = 1024;
+/// Items of a command that an expression is shown; with more of them it has no outcome.
+pub const EXPRESSION_ITEMS_MAX: usize = 256;
+/// An expression is evaluated by recursion, on a worker's stack.
+pub const EXPRESSION_DEPTH_MAX: usize = 32;
 /// What a rule's regular expressions may take once compiled, in each of their forms.
 pub const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 /// So many names of a statement are kept once each; in longer lists they may repeat.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::judge::Classifier;
 use crate::judge::policy::{Circumstances, Library, PolicyDocument};
 use crate::model::command::{Language, Lexing};
-use crate::model::identity::Principal;
+use crate::model::identity::{ClaimValue, Principal};
 use crate::model::target::Labels;
 
 /// What the thread has spent: other processes do not count, however busy the machine is.
@@ -117,6 +117,29 @@ fn figures_of_the_grammar() {
     );
 }
 
+/// What a session under the policy `toml` spends on a verdict on `text`.
+fn decided_ns(toml: &str, text: &str) -> u128 {
+    let document: PolicyDocument = toml::from_str(toml).unwrap();
+    let library = Library::new("v".into(), BTreeMap::from([("p".into(), document)])).unwrap();
+    let groups = ClaimValue::List(vec!["dev".to_owned(), "oncall".to_owned()]);
+    let principal = Principal {
+        account: "a".into(),
+        issuer: "i".into(),
+        subject: "s".into(),
+        token_id: None,
+        expires_unix_s: 0,
+        claims: Arc::new(BTreeMap::from([("groups".to_owned(), groups)])),
+    };
+    let labels = Labels::new();
+    let circumstances =
+        Circumstances { principal: &principal, labels: &labels, target: "t", database: "d" };
+    let session = library.bind(&["p".into()], &circumstances).unwrap();
+    let facts = Classifier::new().facts(Language::PostgresSql, Lexing::default(), text.as_bytes());
+    least_ns(20_000, |_| {
+        black_box(session.decide(black_box(&facts), black_box(text.as_bytes())));
+    })
+}
+
 #[test]
 #[ignore = "prints figures, for an optimised build"]
 fn figures_of_deciding() {
@@ -131,24 +154,26 @@ fn figures_of_deciding() {
     toml.push_str(
         "[[rule]]\nid = \"ok\"\naction = \"allow\"\nwhen = { effects.only = [\"read\"] }\n",
     );
-    let document: PolicyDocument = toml::from_str(&toml).unwrap();
-    let library = Library::new("v".into(), BTreeMap::from([("p".into(), document)])).unwrap();
-    let principal = Principal {
-        account: "a".into(),
-        issuer: "i".into(),
-        subject: "s".into(),
-        token_id: None,
-        expires_unix_s: 0,
-        claims: Arc::default(),
-    };
-    let labels = Labels::new();
-    let circumstances =
-        Circumstances { principal: &principal, labels: &labels, target: "t", database: "d" };
-    let session = library.bind(&["p".into()], &circumstances).unwrap();
-    let text = TEXTS[0].as_bytes();
-    let facts = Classifier::new().facts(Language::PostgresSql, Lexing::default(), text);
-    let decided = least_ns(100_000, |_| {
-        black_box(session.decide(black_box(&facts), black_box(text)));
-    });
-    println!("50 rules: {decided} ns");
+    println!("50 rules: {} ns", decided_ns(&toml, TEXTS[0]));
+}
+
+#[test]
+#[ignore = "prints figures, for an optimised build"]
+fn figures_of_expressions() {
+    let allow = "[[rule]]\nid = \"ok\"\naction = \"allow\"\nwhen = { effects.only = [\"read\"] }\n";
+    let wide: Vec<String> = (0..256).map(|number| format!("s.t{number}")).collect();
+    let wide = format!("SELECT 1 FROM {}", wide.join(", "));
+    println!("no expression: {} ns", decided_ns(allow, TEXTS[0]));
+    for (cel, text) in [
+        ("!('oncall' in claims.groups)", TEXTS[0]),
+        ("size(objects) > 3", TEXTS[0]),
+        ("'no_where' in flags && !('oncall' in claims.groups)", TEXTS[0]),
+        ("objects.exists(o, o.name == 'x' && o.schema == 'crm')", TEXTS[0]),
+        ("objects.exists(o, o.name == 'x' && o.schema == 'crm')", &wide),
+        ("text.contains('secret')", TEXTS[0]),
+    ] {
+        let rule = format!("[[rule]]\nid = \"r\"\naction = \"deny\"\ncel = \"{cel}\"\n");
+        let ns = decided_ns(&format!("{rule}{allow}"), text);
+        println!("{cel} on {:.20}…: {ns} ns", text);
+    }
 }

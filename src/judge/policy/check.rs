@@ -23,7 +23,7 @@ pub(super) fn policy(policy: &Policy) -> Vec<Problem> {
 }
 
 fn fault(policy: &Policy, rule: &Rule) -> Option<Fault> {
-    if rule.conditions.is_empty() && rule.statics.is_empty() {
+    if rule.conditions.is_empty() && rule.statics.is_empty() && rule.cel.is_none() {
         return Some(Fault::NoCondition);
     }
     let bits = Bits::of(&rule.conditions);
@@ -123,7 +123,8 @@ impl Bits {
 
 /// True if `denial` matches whatever `allowance` matches. Says no where it cannot tell.
 fn covers(denial: &Rule, allowance: &Rule) -> bool {
-    Bits::of(&denial.conditions).follow_from(&Bits::of(&allowance.conditions))
+    denial.cel.is_none()
+        && Bits::of(&denial.conditions).follow_from(&Bits::of(&allowance.conditions))
         && denial
             .statics
             .iter()

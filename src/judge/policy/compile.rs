@@ -13,10 +13,11 @@ use crate::judge::policy::condition::{
     Condition, FunctionPattern, ObjectPattern, Quantifier, Side,
 };
 use crate::judge::policy::document::{
-    ActionDocument, BitsDocument, ClaimDocument, DefaultWord, HoldDocument, HoldMode,
-    InTransaction, Mode, ObjectsDocument, PatternsDocument, PolicyDocument, RuleDocument, Texts,
-    UnknownWord, WhenDocument, WritesWord,
+    ActionDocument, BitsDocument, DefaultWord, HoldDocument, HoldMode, InTransaction, Mode,
+    ObjectsDocument, PatternsDocument, PolicyDocument, RuleDocument, Texts, UnknownWord,
+    WhenDocument, WritesWord,
 };
+use crate::judge::policy::expression::Expression;
 use crate::judge::policy::glob::Glob;
 use crate::judge::policy::masks::MaskRule;
 use crate::judge::policy::problem::{Fault, Problem, nearest};
@@ -153,6 +154,8 @@ pub(super) struct Rule {
     pub(super) message: Arc<str>,
     pub(super) statics: Vec<Static>,
     pub(super) conditions: Vec<Condition>,
+    /// Asked last.
+    pub(super) cel: Option<Expression>,
 }
 
 /// What a rule does with a command.
@@ -262,12 +265,14 @@ fn rule(
     };
     let mut reading = Reading { lists, faults, side };
     let statics = reading.statics(&written.when);
+    let cel = written.cel.as_deref().and_then(|source| reading.expression(source));
     let conditions = reading.conditions(&written.when);
+    reading.demand_effects(&written.when, &statics, &conditions, cel.as_ref());
     let message = written.message.as_ref().map_or_else(
         || format!("denied by policy {policy}, rule {id}").into(),
         |message| message.as_str().into(),
     );
-    Rule { id: Arc::clone(id), side, action, message, statics, conditions }
+    Rule { id: Arc::clone(id), side, action, message, statics, conditions, cel }
 }
 
 fn hold_terms(written: &HoldDocument, faults: &mut Vec<Fault>) -> Arc<HoldTerms> {
@@ -321,9 +326,7 @@ struct Reading<'d> {
 impl Reading<'_> {
     fn statics(&mut self, when: &WhenDocument) -> Vec<Static> {
         let mut statics = Vec::new();
-        let mut claims = Vec::new();
-        flatten("", &when.claims, &mut claims);
-        for (name, texts) in claims {
+        for (name, texts) in when.claims_by_name() {
             let patterns = self.globs("claims", texts);
             statics.push(Static::Claim { name: name.into(), patterns });
         }
@@ -362,18 +365,31 @@ impl Reading<'_> {
         }
         self.text(when, &mut conditions);
         self.entities(when, &mut conditions);
-        self.demand_effects(when, &conditions);
         conditions
     }
 
+    fn expression(&mut self, source: &str) -> Option<Expression> {
+        Expression::compile(source, self.side).map_err(|fault| self.faults.push(fault)).ok()
+    }
+
     /// A rule that allows by what a command does must list everything that it may do.
-    fn demand_effects(&mut self, when: &WhenDocument, conditions: &[Condition]) {
-        if self.side == Side::Deny || conditions.is_empty() || when.effects.only.is_some() {
+    /// What a session is worth only says for whom, beside a condition that says so, too.
+    fn demand_effects(
+        &mut self,
+        when: &WhenDocument,
+        statics: &[Static],
+        conditions: &[Condition],
+        cel: Option<&Expression>,
+    ) {
+        let asks = cel.is_some_and(|cel| statics.is_empty() || !cel.is_of_session());
+        let is_unasked = conditions.is_empty() && !asks;
+        if self.side == Side::Deny || is_unasked || when.effects.only.is_some() {
             return;
         }
         let condition = match conditions.first() {
+            None => "cel",
             Some(Condition::Effects(Quantifier::Any, _)) => "effects.any",
-            Some(Condition::Effects(_, _)) | None => "effects",
+            Some(Condition::Effects(_, _)) => "effects",
             Some(Condition::Flags(_, _)) => "flags",
             Some(Condition::Objects { .. }) => "objects",
             Some(Condition::Functions { .. }) => "functions",
@@ -577,19 +593,4 @@ const FLAGS: Bits<Flags> = Bits {
 fn bad_pattern(patterns: &[String], error: &dyn std::error::Error) -> Fault {
     let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
     Fault::BadPattern { pattern: patterns.join("`, `"), reason }
-}
-
-/// Claims by their dotted names.
-fn flatten<'d>(
-    prefix: &str,
-    claims: &'d BTreeMap<String, ClaimDocument>,
-    flat: &mut Vec<(String, &'d Texts)>,
-) {
-    for (name, claim) in claims {
-        let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match claim {
-            ClaimDocument::Patterns(texts) => flat.push((name, texts)),
-            ClaimDocument::Nested(nested) => flatten(&name, nested, flat),
-        }
-    }
 }

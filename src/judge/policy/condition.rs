@@ -101,7 +101,7 @@ impl Condition {
 
 /// True if the functions that are named are all the code that is run and not shown. A list of
 /// functions says nothing of a `DO`, nor of what could not be told.
-fn names_its_code(facts: &Facts) -> bool {
+pub(super) fn names_its_code(facts: &Facts) -> bool {
     facts.unknown.is_none() && facts.statements.iter().all(|s| s.code == Code::Named)
 }
 
@@ -197,7 +197,7 @@ impl FunctionPattern {
 }
 
 /// The schema of the server's own functions.
-const SERVERS_OWN: &str = "pg_catalog";
+pub(super) const SERVERS_OWN: &str = "pg_catalog";
 
 impl std::fmt::Display for FunctionPattern {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -8,6 +8,7 @@ use crate::judge::policy::compile::{
 };
 use crate::judge::policy::condition::{Condition, Quantifier};
 use crate::judge::policy::document::{DefaultWord, Mode, UnknownWord};
+use crate::judge::policy::expression::Scene;
 use crate::judge::policy::glob::Glob;
 use crate::judge::policy::masks::Masks;
 use crate::judge::policy::text::Text;
@@ -42,10 +43,15 @@ impl Library {
         circumstances: &Circumstances<'_>,
     ) -> Result<SessionPolicy, UnknownPolicy> {
         let mut bound = Vec::with_capacity(names.len());
+        let mut scene = None;
         for name in names {
             let policy =
                 self.policies.get(name).ok_or_else(|| UnknownPolicy { name: Arc::clone(name) })?;
-            bound.push(Bound::new(policy, circumstances));
+            let asks = policy.rules.iter().any(|rule| rule.cel.is_some());
+            let scene = asks.then(|| {
+                Arc::clone(scene.get_or_insert_with(|| Arc::new(Scene::new(circumstances))))
+            });
+            bound.push(Bound::new(policy, circumstances, scene));
         }
         let first = names.first().map_or_else(|| Arc::from("connection"), Arc::clone);
         Ok(SessionPolicy {
@@ -172,6 +178,10 @@ pub(super) struct Bound {
     mode: Mode,
     /// Rules that deny, then those that hold, then those that allow, so that the first match decides.
     live: Vec<Live>,
+    /// Of each rule in its policy: whether its static conditions hold.
+    applying: Arc<[bool]>,
+    /// For rules with a `cel`; `None` where no rule has one.
+    pub(super) scene: Option<Arc<Scene>>,
     /// Of what is held without a rule.
     plain: Arc<HoldTerms>,
     on_default: RuleRef,
@@ -179,7 +189,13 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    fn new(policy: &Arc<Policy>, circumstances: &Circumstances<'_>) -> Self {
+    fn new(
+        policy: &Arc<Policy>,
+        circumstances: &Circumstances<'_>,
+        scene: Option<Arc<Scene>>,
+    ) -> Self {
+        let applying: Arc<[bool]> =
+            policy.rules.iter().map(|rule| applies(rule, circumstances)).collect();
         let mut live = Vec::new();
         let ranks: [fn(&Action) -> bool; 3] = [
             |action| matches!(action, Action::Deny),
@@ -187,15 +203,19 @@ impl Bound {
             |action| matches!(action, Action::Allow),
         ];
         for rank in ranks {
-            let rules = policy.rules.iter().enumerate().filter(|(_, rule)| rank(&rule.action));
-            let alive = rules.filter(|(_, rule)| applies(rule, circumstances));
-            live.extend(alive.map(|(index, rule)| Live::new(policy, index, rule)));
+            let rules = policy.rules.iter().zip(&*applying).enumerate();
+            let alive = rules.filter(|(_, (rule, applying))| {
+                rank(&rule.action) && **applying && may_match(rule, scene.as_deref())
+            });
+            live.extend(alive.map(|(index, (rule, _))| Live::new(policy, index, rule)));
         }
         let reference = |id: &str| RuleRef { policy: Arc::clone(&policy.name), rule: id.into() };
         Self {
             policy: Arc::clone(policy),
             mode: policy.mode,
             live,
+            applying,
+            scene,
             plain: Arc::new(plain_terms()),
             on_default: reference(DEFAULT),
             on_unknown: reference(UNKNOWN),
@@ -205,7 +225,7 @@ impl Bound {
     pub(super) fn judge(&self, facts: &Facts, text: &Text<'_>) -> Judgement<'_> {
         let is_unknown = facts.effects.contains(Effects::UNKNOWN);
         for live in &self.live {
-            if !live.gate.admits(facts) || !live.rest_holds(&self.policy, facts, text) {
+            if !live.gate.admits(facts) || !self.rest_holds(live, facts, text) {
                 continue;
             }
             match &live.action {
@@ -240,8 +260,21 @@ impl Bound {
     }
 
     /// True if the rule's static conditions hold for this session.
-    pub(super) fn is_live(&self, index: usize) -> bool {
-        self.live.iter().any(|live| live.index == index)
+    pub(super) fn applies(&self, index: usize) -> bool {
+        self.applying.get(index).is_some_and(|applies| *applies)
+    }
+
+    /// What the gate leaves open.
+    fn rest_holds(&self, live: &Live, facts: &Facts, text: &Text<'_>) -> bool {
+        !live.has_more
+            || self.policy.rules.get(live.index).is_some_and(|rule| {
+                let mut rest = rule.conditions.iter().filter(|condition| !is_gated(condition));
+                rest.all(|condition| condition.holds(rule.side, facts, text))
+                    && rule.cel.as_ref().filter(|cel| !cel.is_of_session()).is_none_or(|cel| {
+                        let scene = self.scene.as_ref();
+                        scene.is_some_and(|it| cel.holds(rule.side, it, facts, text.bytes()))
+                    })
+            })
     }
 }
 
@@ -264,18 +297,11 @@ impl Live {
             gate: Gate::of(&rule.conditions),
             action: rule.action.clone(),
             names_unknown: names_unknown(&rule.conditions),
-            has_more: !rule.conditions.iter().all(is_gated),
+            has_more: !rule.conditions.iter().all(is_gated)
+                || rule.cel.as_ref().is_some_and(|cel| !cel.is_of_session()),
             index,
             reference: RuleRef { policy: Arc::clone(&policy.name), rule: Arc::clone(&rule.id) },
         }
-    }
-
-    fn rest_holds(&self, policy: &Policy, facts: &Facts, text: &Text<'_>) -> bool {
-        !self.has_more
-            || policy.rules.get(self.index).is_some_and(|rule| {
-                let mut rest = rule.conditions.iter().filter(|condition| !is_gated(condition));
-                rest.all(|condition| condition.holds(rule.side, facts, text))
-            })
     }
 }
 
@@ -347,6 +373,14 @@ pub(super) fn names_unknown(conditions: &[Condition]) -> bool {
                 if effects.contains(Effects::UNKNOWN)
         )
     })
+}
+
+/// False if the rule's `cel` says for the whole session that it matches nothing.
+fn may_match(rule: &Rule, scene: Option<&Scene>) -> bool {
+    rule.cel
+        .as_ref()
+        .filter(|cel| cel.is_of_session())
+        .is_none_or(|cel| scene.is_some_and(|scene| cel.holds_for(rule.side, scene)))
 }
 
 fn applies(rule: &Rule, circumstances: &Circumstances<'_>) -> bool {

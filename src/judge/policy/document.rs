@@ -120,8 +120,8 @@ pub(super) struct RuleDocument {
     pub(super) when: WhenDocument,
     pub(super) action: ActionDocument,
     pub(super) message: Option<String>,
-    #[expect(dead_code, reason = "refused while it is read")]
-    cel: Option<Expressions>,
+    /// Asked where `when` holds.
+    pub(super) cel: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -179,7 +179,29 @@ pub(super) struct WhenDocument {
     pub(super) text: TextDocument,
     time: Option<Times>,
     rows_estimate: Option<RowEstimates>,
-    cel: Option<Expressions>,
+}
+
+impl WhenDocument {
+    /// Claims by their dotted names.
+    pub(super) fn claims_by_name(&self) -> Vec<(String, &Texts)> {
+        let mut flat = Vec::new();
+        flatten("", &self.claims, &mut flat);
+        flat
+    }
+}
+
+fn flatten<'d>(
+    prefix: &str,
+    claims: &'d BTreeMap<String, ClaimDocument>,
+    flat: &mut Vec<(String, &'d Texts)>,
+) {
+    for (name, claim) in claims {
+        let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match claim {
+            ClaimDocument::Patterns(texts) => flat.push((name, texts)),
+            ClaimDocument::Nested(nested) => flatten(&name, nested, flat),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, serde::Deserialize)]
@@ -341,7 +363,6 @@ macro_rules! later {
 later! {
     RecordingLevels "recording levels are"
     Alerts "alerts are"
-    Expressions "`cel` conditions are"
     Times "`time` conditions are"
     RowEstimates "row estimates are"
 }

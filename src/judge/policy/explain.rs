@@ -7,6 +7,7 @@ use crate::judge::policy::compile::{Rule, Static};
 use crate::judge::policy::condition::{Condition, Quantifier, Side};
 use crate::judge::policy::decide::{Bound, Judgement, SessionPolicy, names_unknown};
 use crate::judge::policy::document::Mode;
+use crate::judge::policy::expression::counts;
 use crate::judge::policy::glob::Glob;
 use crate::judge::policy::text::Text;
 use crate::model::approval::HoldTerms;
@@ -145,23 +146,36 @@ impl PolicyReport {
             says,
             by,
             rules: rules
-                .map(|(index, rule)| RuleReport::of(rule, bound.is_live(index), facts, text))
+                .map(|(index, rule)| RuleReport::of(bound, index, rule, facts, text))
                 .collect(),
         }
     }
 }
 
 impl RuleReport {
-    fn of(rule: &Rule, live: bool, facts: &Facts, text: &Text<'_>) -> Self {
+    fn of(bound: &Bound, index: usize, rule: &Rule, facts: &Facts, text: &Text<'_>) -> Self {
         let mut conditions = Vec::new();
         if !rule.statics.is_empty() {
             let all: Vec<String> = rule.statics.iter().map(ToString::to_string).collect();
-            conditions.push(ConditionReport { condition: all.join(", "), holds: live });
+            conditions
+                .push(ConditionReport { condition: all.join(", "), holds: bound.applies(index) });
         }
         for condition in &rule.conditions {
             conditions.push(ConditionReport {
                 condition: condition.to_string(),
                 holds: condition.holds(rule.side, facts, text),
+            });
+        }
+        if let (Some(cel), Some(scene)) = (&rule.cel, &bound.scene) {
+            let outcome = cel.outcome(rule.side, scene, facts, text.bytes());
+            let unclear = match (&outcome, rule.side) {
+                (Ok(_), _) => String::new(),
+                (Err(why), Side::Deny) => format!(" ({why}: counts as true)"),
+                (Err(why), Side::Allow) => format!(" ({why}: counts as false)"),
+            };
+            conditions.push(ConditionReport {
+                condition: format!("cel = {:?}{unclear}", cel.source()),
+                holds: counts(&outcome, rule.side),
             });
         }
         if rule.side == Side::Allow

@@ -14,6 +14,7 @@ mod condition;
 mod decide;
 mod document;
 mod explain;
+mod expression;
 mod glob;
 mod masks;
 mod problem;

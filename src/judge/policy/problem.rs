@@ -49,6 +49,8 @@ pub enum Fault {
     AllowByAny { condition: &'static str },
     #[error("the pattern `{pattern}` is not a regular expression that can be used: {reason}")]
     BadPattern { pattern: String, reason: String },
+    #[error("the expression in `cel` cannot be used: {reason}")]
+    BadExpression { reason: String },
     #[error("the rule can never match: {reason}")]
     NeverMatches { reason: &'static str },
     #[error("rule `{by}` denies everything that this rule would allow")]
@@ -98,6 +100,12 @@ impl Fault {
                 format!("`{condition}` holds if one of many fits; write `only`, which all must fit")
             }),
             Self::BadPattern { .. } => None,
+            Self::BadExpression { .. } => Some(
+                "an expression compares `claims`, `account`, `target`, `database`, `labels`, \
+                 `effects`, `flags`, `verbs`, `objects`, `functions` and `text`; it has \
+                 no loops within loops: `!('oncall' in claims.groups)`"
+                    .to_owned(),
+            ),
             Self::NeverMatches { .. } => Some("remove it, or mend its conditions".to_owned()),
             Self::Shadowed { .. } => Some("deny beats allow: narrow one of the two".to_owned()),
             Self::NoReviewer { .. } => {

@@ -1,6 +1,7 @@
 //! What policies decide, refuse to mean, and tell.
 
 mod entities;
+mod expressions;
 mod functions;
 mod holding;
 mod masking;
@@ -453,7 +454,6 @@ fn what_later_versions_will_know_is_refused_by_its_name() {
         ("[[rule]]\nid = \"r\"\naction = { mask = \"x\" }", "masks are not actions"),
         ("[[mask]]\ncolumns = [\"a.b\"]", "missing field `as`"),
         ("[[mask]]\ncolumns = [\"a.b\"]\nas = \"blur\"", "unknown variant `blur`"),
-        ("[[rule]]\nid = \"r\"\naction = \"deny\"\ncel = \"true\"", later),
         ("[[rule]]\nid = \"r\"\naction = \"deny\"\nwhen = { time.outside = \"x\" }", later),
         (
             "[[rule]]\nid = \"r\"\naction = \"deny\"\nwhen = { text.entities.only = [\"pan\"] }",
@@ -513,6 +513,16 @@ action = "deny"
 id = "read"
 when = { effects.only = ["read", "lock"], functions.only = ["count", "lower"] }
 action = "allow"
+[[a.rule]]
+id = "expression"
+when = { effects.any = ["lock", "unknown"] }
+cel = "objects.exists(o, o.schema == 'audit') || size(functions) > 1"
+action = "deny"
+[[a.rule]]
+id = "oncall"
+cel = "'oncall' in claims.groups && claims.missing == 'x'"
+action = "deny"
+when = { effects.any = ["kill"] }
 [[a.rule]]
 id = "define"
 when = { effects.only = ["ddl_create", "read"], objects.define.only = ["*.t", "*.v"] }
