@@ -60,7 +60,7 @@ fn through(client: &str, version: Version, role: Role, command: &mut Command) {
     assert!(checks.iter().any(|check| check == "refused"), "{client}, {version:?}: {checks:?}");
 }
 
-fn python(script: &str) -> Command {
+pub fn python(script: &str) -> Command {
     let mut command = Command::new(support().join(".venv/bin/python"));
     command.arg(clients().join("python").join(script));
     command

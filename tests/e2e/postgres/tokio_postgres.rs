@@ -203,7 +203,7 @@ async fn refusals_leave_the_session_usable(client: &mut Client, refused: &str) {
     assert!(row.get::<_, bool>(0), "a refusal fails its transaction");
 }
 
-async fn connect(
+pub async fn connect(
     endpoint: &Endpoint,
 ) -> (Client, tokio::sync::mpsc::UnboundedReceiver<AsyncMessage>) {
     let mut config = Config::new();
