@@ -54,6 +54,7 @@ pub struct RowShape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowField {
     pub type_oid: u32,
+    pub typmod: i32,
     pub strategy: Option<Strategy>,
 }
 

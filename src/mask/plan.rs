@@ -211,7 +211,7 @@ impl Place<'_> {
                         .iter()
                         .map(|field| Field {
                             type_oid: field.type_oid,
-                            shape: types::shape(field.type_oid, -1, Some(catalogue)),
+                            shape: types::shape(field.type_oid, field.typmod, Some(catalogue)),
                             protection: field.strategy,
                         })
                         .collect();
@@ -285,7 +285,7 @@ fn searched(shape: &Shape, format: Format, search: bool) -> Treatment {
             | Shape::Oid
             | Shape::Float4
             | Shape::Float8
-            | Shape::Numeric
+            | Shape::Numeric { .. }
             | Shape::Money
             | Shape::Date
             | Shape::Time

@@ -25,7 +25,7 @@ fn followed(oid: u32, modifier: i32, catalogue: Option<&Catalogue>, depth: u32) 
         // An extension's type that is text under another name.
         TypeKind::Base if &*info.name == "citext" => Shape::Text { max_chars: None, pads: false },
         TypeKind::Base => Shape::Opaque,
-        TypeKind::Domain { base } => followed(*base, -1, Some(catalogue), depth),
+        TypeKind::Domain { base, typmod } => followed(*base, *typmod, Some(catalogue), depth),
         TypeKind::Enum { labels } => Shape::Enum(labels.iter().cloned().collect()),
         TypeKind::Array { element } => {
             Shape::Array(Arc::new(followed(*element, -1, Some(catalogue), depth)), *element)

@@ -148,7 +148,7 @@ async fn types_are_known_to_the_bottom() {
         let oid = world.attribute("people", column).type_oid;
         world.catalogue.type_of(oid).map(|info| (info.name.to_string(), info.kind.clone()))
     };
-    assert_eq!(kind("m"), Some(("mail".into(), TypeKind::Domain { base: 25 })));
+    assert_eq!(kind("m"), Some(("mail".into(), TypeKind::Domain { base: 25, typmod: -1 })));
     let labels = ["sad", "so-so", "ok", "very \"good\""].map(Into::into).into();
     assert_eq!(kind("feels"), Some(("mood".into(), TypeKind::Enum { labels })));
     let element = world.attribute("people", "feels").type_oid;

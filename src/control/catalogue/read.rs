@@ -136,7 +136,8 @@ impl Read {
         let sql = format!(
             "SELECT t.oid, t.typname::text, t.typtype::text, t.typbasetype, t.typrelid, \
              (SELECT e.oid FROM pg_type e WHERE e.oid = t.typelem AND e.typarray = t.oid), \
-             (SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = t.oid), {multirange} \
+             (SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = t.oid), {multirange}, \
+             t.typtypmod \
              FROM pg_type t WHERE t.oid >= {USER_OID_FIRST} ORDER BY t.oid"
         );
         let mut types = Vec::new();
@@ -149,7 +150,7 @@ impl Read {
                 (_, Some(element), _, _) => TypeKind::Array { element },
                 (_, _, Some(subtype), _) => TypeKind::Range { subtype },
                 (_, _, _, Some(range)) => TypeKind::Multirange { range },
-                ("d", ..) => TypeKind::Domain { base: row.try_get(3)? },
+                ("d", ..) => TypeKind::Domain { base: row.try_get(3)?, typmod: row.try_get(8)? },
                 ("e", ..) => {
                     TypeKind::Enum { labels: labels.remove(&oid).unwrap_or_default().into() }
                 }

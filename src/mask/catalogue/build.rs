@@ -277,6 +277,7 @@ impl<'a> Flow<'a> {
         let Some(strictest) = strictest else { return Row::Free };
         let fields = live(relation).map(|column| RowField {
             type_oid: column.type_oid,
+            typmod: column.typmod,
             strategy: match self.state(relation, column.number) {
                 State::Protected(place) => Some(self.strategy(place)),
                 State::Free | State::Unknown => None,
@@ -333,7 +334,7 @@ fn rows_within(types: &Map<TypeInfo>, type_oid: u32) -> Vec<u32> {
         seen.push(oid);
         match &info.kind {
             TypeKind::Base | TypeKind::Enum { .. } => {}
-            TypeKind::Domain { base: inner }
+            TypeKind::Domain { base: inner, .. }
             | TypeKind::Array { element: inner }
             | TypeKind::Range { subtype: inner }
             | TypeKind::Multirange { range: inner } => left.push(*inner),

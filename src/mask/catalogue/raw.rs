@@ -84,6 +84,8 @@ pub enum TypeKind {
     /// Answers name the base type in its place, but arrays and composites do not.
     Domain {
         base: u32,
+        /// What the domain declares of it.
+        typmod: i32,
     },
     Enum {
         labels: Box<[Box<str>]>,

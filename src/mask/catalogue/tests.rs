@@ -261,7 +261,7 @@ fn columns_that_hold_rows_are_as_strict_as_the_rows() {
     let one = |oid, kind| Type { oid, info: TypeInfo { name: "t".into(), kind } };
     let types = vec![
         one(20_001, TypeKind::Composite { relation: CUSTOMERS, fields: Box::new([]) }),
-        one(20_002, TypeKind::Domain { base: 20_001 }),
+        one(20_002, TypeKind::Domain { base: 20_001, typmod: -1 }),
         one(20_003, TypeKind::Array { element: 20_002 }),
     ];
     let catalogue = typed(vec![audit, customers()], types, &[SSN]);

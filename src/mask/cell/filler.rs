@@ -41,7 +41,7 @@ pub fn same_length_filler(shape: &Shape, format: Format) -> Option<Filler> {
             | Shape::Oid
             | Shape::Float4
             | Shape::Float8
-            | Shape::Numeric
+            | Shape::Numeric { .. }
             | Shape::Money
             | Shape::Date
             | Shape::Time

@@ -41,7 +41,7 @@ pub(super) fn write(cell: Cell<'_>, out: &mut Vec<u8>) -> Option<()> {
         | Shape::Oid
         | Shape::Float4
         | Shape::Float8
-        | Shape::Numeric
+        | Shape::Numeric { .. }
         | Shape::Date
         | Shape::Timestamp
         | Shape::Timestamptz

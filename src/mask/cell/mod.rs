@@ -125,7 +125,9 @@ fn scalar(strategy: Strategy, cell: Cell<'_>, keys: &Keys, out: &mut Vec<u8>) ->
             integer::replace(strategy, cell, keys, out)
         }
         Shape::Float4 | Shape::Float8 => integer::float(strategy, cell, keys, out),
-        Shape::Numeric => numeric::replace(strategy, cell, keys, out),
+        Shape::Numeric { whole_digits } => {
+            numeric::replace(strategy, *whole_digits, cell, keys, out)
+        }
         Shape::Date | Shape::Timestamp | Shape::Timestamptz => {
             moment::replace(strategy, cell, keys, out)
         }

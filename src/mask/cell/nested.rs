@@ -68,7 +68,7 @@ pub(super) fn replace(
         | Shape::Oid
         | Shape::Float4
         | Shape::Float8
-        | Shape::Numeric
+        | Shape::Numeric { .. }
         | Shape::Money
         | Shape::Date
         | Shape::Time

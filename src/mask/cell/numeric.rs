@@ -20,6 +20,7 @@ use super::numerals;
 
 pub(super) fn replace(
     strategy: Strategy,
+    whole_digits: Option<u32>,
     cell: Cell<'_>,
     keys: &Keys,
     out: &mut Vec<u8>,
@@ -33,13 +34,13 @@ pub(super) fn replace(
         Strategy::Hash => {
             let decimal = Decimal::read(cell, out)?;
             let mut draw = decimal.draw(Purpose::Hash, keys, out)?;
-            let number = draw.below(HASH_VALUES);
+            let number = fitting(draw.below(HASH_VALUES), whole_digits);
             out.truncate(start);
             write!(out, "{number}").ok()?;
         }
         Strategy::Pseudonym => {
             let decimal = Decimal::read(cell, out)?;
-            pseudonym(&decimal, keys, out)?;
+            pseudonym(&decimal, whole_digits, keys, out)?;
         }
         Strategy::Fpe => {
             let decimal = Decimal::read(cell, out)?;
@@ -56,8 +57,13 @@ pub(super) fn replace(
 }
 
 /// Equal numbers have equal stand-ins, however many zeros they show. A whole number has that of an
-/// integer column.
-fn pseudonym(decimal: &Decimal, keys: &Keys, out: &mut Vec<u8>) -> Option<()> {
+/// integer column, unless its own column is too narrow for it.
+fn pseudonym(
+    decimal: &Decimal,
+    whole_digits: Option<u32>,
+    keys: &Keys,
+    out: &mut Vec<u8>,
+) -> Option<()> {
     let start = decimal.start;
     let scale = decimal.decimals(out).len().min(SCALE_MAX);
     let whole = decimal.whole(out).and_then(|text| text.parse::<i64>().ok());
@@ -71,6 +77,7 @@ fn pseudonym(decimal: &Decimal, keys: &Keys, out: &mut Vec<u8>) -> Option<()> {
             decimal.draw(Purpose::Pseudonym, keys, out)?.below(values)
         }
     };
+    let number = fitting(number, whole_digits);
     out.truncate(start);
     write!(out, "{number}").ok()?;
     if scale > 0 {
@@ -78,6 +85,12 @@ fn pseudonym(decimal: &Decimal, keys: &Keys, out: &mut Vec<u8>) -> Option<()> {
         out.resize(out.len() + scale, b'0');
     }
     Some(())
+}
+
+/// The last digits of `number`, as many as the column takes.
+fn fitting(number: u64, whole_digits: Option<u32>) -> u64 {
+    let end = whole_digits.and_then(|digits| 10_u64.checked_pow(digits));
+    end.and_then(|end| number.checked_rem(end)).unwrap_or(number)
 }
 
 fn encrypt(decimal: &Decimal, keys: &Keys, out: &mut [u8]) -> Option<()> {

@@ -26,7 +26,10 @@ pub enum Shape {
     Oid,
     Float4,
     Float8,
-    Numeric,
+    Numeric {
+        /// How many may stand before the point, where the column says so.
+        whole_digits: Option<u32>,
+    },
     Money,
     Date,
     Time,
@@ -137,7 +140,7 @@ fn scalar(type_oid: u32, typmod: i32) -> Option<Shape> {
         1266 => Shape::Timetz,
         1560 => Shape::Bit,
         1562 => Shape::Varbit,
-        1700 => Shape::Numeric,
+        1700 => Shape::Numeric { whole_digits: whole_digits(typmod) },
         2950 => Shape::Uuid,
         3614 => Shape::TsVector,
         3615 => Shape::TsQuery,
@@ -146,6 +149,14 @@ fn scalar(type_oid: u32, typmod: i32) -> Option<Shape> {
         4451 | 4532..=4536 => Shape::Multirange,
         _ => return None,
     })
+}
+
+/// A declared precision and scale are packed as two halves, the lower of them signed in eleven bits,
+/// with the four bytes of a length word added.
+fn whole_digits(typmod: i32) -> Option<u32> {
+    let packed = typmod.checked_sub(4).filter(|packed| *packed >= 0)?;
+    let (precision, scale) = (packed >> 16, ((packed & 0x7ff) ^ 0x400) - 0x400);
+    Some(u32::try_from(precision - scale).unwrap_or(0))
 }
 
 /// Arrays of built-in types: their number, and their elements'.
