@@ -224,6 +224,7 @@ pub fn connection<'a>(section: Section<'a>, names: &Names) -> Option<(Connection
         audit: audit?,
         sessions_max: limits.sessions,
         rows_max: limits.rows,
+        bytes_max: limits.bytes,
     };
     Some((connection, place))
 }
@@ -314,15 +315,19 @@ fn audit(section: Section<'_>) -> Option<AuditStatements> {
 struct Limits {
     sessions: Option<u32>,
     rows: Option<u64>,
+    bytes: Option<u64>,
 }
 
 fn limits(section: Section<'_>) -> Option<Limits> {
     let sessions = section.find("sessions").map(|field| field.integer(1..u64::from(u32::MAX) + 1));
     let rows = section.find("rows").map(|field| field.integer(1..i64::MAX as u64));
+    let bytes = section.find("bytes").map(|field| field.size_bytes(1..i64::MAX as u64));
     section.finish();
     let sessions = sessions.map_or(Some(None), |sessions| sessions.map(Some))?;
     let rows = rows.map_or(Some(None), |rows| rows.map(Some))?;
-    Some(Limits { sessions: sessions.and_then(|sessions| u32::try_from(sessions).ok()), rows })
+    let bytes = bytes.map_or(Some(None), |bytes| bytes.map(Some))?;
+    let sessions = sessions.and_then(|sessions| u32::try_from(sessions).ok());
+    Some(Limits { sessions, rows, bytes })
 }
 
 const VAULT_NAME_BYTES_MAX: usize = 255;

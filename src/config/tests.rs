@@ -307,6 +307,11 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         "policies = [\"baseline\"]",
+        "policies = [\"baseline\"]\nlimits = { bytes = \"0B\" }",
+        "`connection.limits.bytes` is out of bounds",
+    ),
+    (
+        "policies = [\"baseline\"]",
         "policies = [\"baseline\"]\naudit = { statements = \"none\" }",
         "`connection.audit.statements` cannot be \"none\"",
     ),

@@ -100,6 +100,8 @@ pub struct Connection {
     pub sessions_max: Option<u32>,
     /// Most rows that the bot gets for one statement, or for one text of several.
     pub rows_max: Option<u64>,
+    /// Most bytes of the answer to one statement, or to one text of several.
+    pub bytes_max: Option<u64>,
 }
 
 impl Connection {

@@ -125,7 +125,12 @@ impl Session {
         };
         self.deadline_ns = None;
         if let Some(rows) = admission.connection.rows_max {
-            self.machine.limit_rows(rows, &too_many_rows(rows, &admission.connection));
+            let gives = format!("{rows} rows");
+            self.machine.limit_rows(rows, &too_much("rows", &gives, &admission.connection));
+        }
+        if let Some(bytes) = admission.connection.bytes_max {
+            let gives = format!("{bytes} bytes");
+            self.machine.limit_bytes(bytes, &too_much("bytes", &gives, &admission.connection));
         }
         let masking = admission.policy.masks().map(|masks| {
             self.machine.show_answers();
@@ -169,15 +174,15 @@ impl Session {
     }
 }
 
-/// What takes the place of the rows that are too many.
-fn too_many_rows(rows: u64, connection: &Connection) -> Refusal {
+/// What takes the place of the rows that are past a limit of the connection.
+fn too_much(key: &str, gives: &str, connection: &Connection) -> Refusal {
     let hint = format!(
-        "Ask for fewer, or have limits.rows of {} raised. What the statement changed may stand.",
+        "Ask for less, or have limits.{key} of {} raised. What the statement changed may stand.",
         connection.name()
     );
     Refusal {
         kind: RefusalKind::TooLarge,
-        message: format!("the result has more than {rows} rows; the rest is withheld").into(),
+        message: format!("the result has more than {gives}; the rest is withheld").into(),
         hint: Some(hint.into()),
     }
 }

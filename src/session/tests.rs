@@ -132,6 +132,7 @@ impl House {
             audit: AuditStatements::Denied,
             sessions_max: None,
             rows_max: None,
+            bytes_max: None,
         };
         Admission {
             principal: Arc::new(principal()),

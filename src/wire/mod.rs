@@ -390,6 +390,13 @@ impl Machine {
         }
     }
 
+    /// The same for the bytes of all that answers. A row that does not fit is withheld as a whole.
+    pub fn limit_bytes(&mut self, bytes: u64, refusal: &Refusal) {
+        match self {
+            Self::Postgres(machine) => machine.limit_bytes(bytes, refusal),
+        }
+    }
+
     /// From now on answers are shown (`Step::Show`) before they go on. For a session that has opened.
     pub fn show_answers(&mut self) {
         match self {

@@ -66,6 +66,7 @@ pub fn place(server: &Postgres, role: Role, database: &str) -> Place {
         audit: AuditStatements::default(),
         sessions_max: None,
         rows_max: None,
+        bytes_max: None,
     };
     Place { connection: Arc::new(connection), target: Arc::new(target), database: database.into() }
 }

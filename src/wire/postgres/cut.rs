@@ -1,4 +1,4 @@
-//! A result is cut off: past the connection's limit of rows nothing of it goes to the bot, who gets
+//! A result is cut off: past one of the connection's limits nothing of it goes to the bot, who gets
 //! an error in its place. Knows what is withheld and until when, not how messages are read.
 //!
 //! The target is asked to cancel. Mostly it then fails the command itself, and its error gives way to
@@ -7,15 +7,25 @@
 //! that is still open is made to fail.
 
 use crate::wire::postgres::encode::{self, Severity};
+use crate::wire::postgres::frame::Header;
 use crate::wire::postgres::message::Status;
 use crate::wire::postgres::pending::{Expected, Scope};
 use crate::wire::postgres::relay::Relay;
 use crate::wire::postgres::reply::Words;
 use crate::wire::{Report, Said};
 
-/// How many rows an exchange may give to the bot, and what is said past them.
+/// What an exchange may give to the bot at most.
+#[derive(Default)]
+pub struct Limits {
+    pub rows: Option<Limit>,
+    /// Of all messages that answer; only rows are ever withheld for it, the first that does not fit
+    /// and whatever comes behind.
+    pub bytes: Option<Limit>,
+}
+
+/// How much, and what is said past it.
 pub struct Limit {
-    pub rows: u64,
+    pub most: u64,
     pub words: Words,
 }
 
@@ -35,24 +45,40 @@ pub struct Run {
     /// Messages of copied data. The server sends one a row.
     pub lines: u64,
     pub bytes: u64,
-    /// Rows and lines of the exchange before this run; looked up once.
-    before: Option<u64>,
+    /// Of the exchange before this run; looked up once.
+    before: Option<Given>,
+}
+
+/// What an exchange has given to the bot.
+#[derive(Clone, Copy, Default)]
+pub struct Given {
+    /// And lines of copies.
+    pub rows: u64,
+    pub bytes: u64,
 }
 
 impl Relay {
     /// The target's next message is a row that the bot may not have any more.
-    pub fn is_past_limit(&mut self, tag: u8) -> bool {
-        let Some(limit) = &self.limit else { return false };
-        if tag != b'D' && (tag != b'd' || !self.copy_out) {
-            return false;
+    pub fn is_past_limit(&mut self, header: Header) -> bool {
+        self.limit_passed(header).is_some()
+    }
+
+    /// The limit that the target's next message would go past, if it is a row.
+    pub fn limit_passed(&mut self, header: Header) -> Option<&Limit> {
+        let is_row = header.tag == b'D' || (header.tag == b'd' && self.copy_out);
+        if !is_row || (self.limits.rows.is_none() && self.limits.bytes.is_none()) {
+            return None;
         }
         let Some(&mut (Expected::Query { number, .. } | Expected::Execute { number, .. })) =
             self.pending.head()
         else {
-            return false;
+            return None;
         };
         let before = *self.run.before.get_or_insert_with(|| self.exchanges.given(number));
-        before + self.run.rows + self.run.lines >= limit.rows
+        let rows = before.rows + self.run.rows + self.run.lines + 1;
+        let bytes = before.bytes + self.run.bytes + header.total() as u64;
+        let by_rows = self.limits.rows.as_ref().filter(|limit| rows > limit.most);
+        by_rows.or(self.limits.bytes.as_ref().filter(|limit| bytes > limit.most))
     }
 
     /// From here on the result of the command at hand is withheld.

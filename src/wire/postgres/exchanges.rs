@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::wire::postgres::cut::Given;
 use crate::wire::postgres::message::tag_rows;
 use crate::wire::{Outcome, Report};
 
@@ -56,8 +57,11 @@ impl Exchanges {
     }
 
     /// Rows and lines of copies that went to the bot.
-    pub fn given(&self, number: u64) -> u64 {
-        self.open.get(&number).map_or(0, |tally| tally.given)
+    pub fn given(&self, number: u64) -> Given {
+        self.open.get(&number).map_or(Given::default(), |tally| Given {
+            rows: tally.given,
+            bytes: tally.outcome.answer_bytes,
+        })
     }
 
     /// A command of the exchange completed. Its tag counts rows that were not sent.

@@ -142,7 +142,13 @@ impl Machine {
 
     pub fn limit_rows(&mut self, rows: u64, refusal: &Refusal) {
         if let Phase::Relaying(relay) = &mut self.phase {
-            relay.limit = Some(Limit { rows, words: Words::refusal(refusal) });
+            relay.limits.rows = Some(Limit { most: rows, words: Words::refusal(refusal) });
+        }
+    }
+
+    pub fn limit_bytes(&mut self, bytes: u64, refusal: &Refusal) {
+        if let Phase::Relaying(relay) = &mut self.phase {
+            relay.limits.bytes = Some(Limit { most: bytes, words: Words::refusal(refusal) });
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::command::Lexing;
 use crate::model::facts::{Effects, Facts, Flags};
 use crate::model::session::Leg;
-use crate::wire::postgres::cut::{Cut, Limit, Run};
+use crate::wire::postgres::cut::{Cut, Limits, Run};
 use crate::wire::postgres::encode::{self, Severity};
 use crate::wire::postgres::exchanges::Exchanges;
 use crate::wire::postgres::frame::Rest;
@@ -56,7 +56,7 @@ pub struct Relay {
     pub over: bool,
     /// What the exchange at hand has given that is not in its sum yet.
     pub run: Run,
-    pub limit: Option<Limit>,
+    pub limits: Limits,
     pub cut: Option<Cut>,
     /// What the bot is told in the place of what is cut off, until it is.
     pub cut_words: Option<Words>,
@@ -124,7 +124,7 @@ impl Relay {
             cancelling: false,
             over: false,
             run: Run::default(),
-            limit: None,
+            limits: Limits::default(),
             cut: None,
             cut_words: None,
             showing: None,

@@ -49,7 +49,7 @@ impl Relay {
             let taken = match Header::read(window) {
                 Ok(None) => Ok((Taken::Need { bytes: HEADER_BYTES }, 0)),
                 Ok(Some(header))
-                    if relayed > 0 && (self.replaces(header.tag) || self.shows(header.tag)) =>
+                    if relayed > 0 && (self.replaces(header) || self.shows(header.tag)) =>
                 {
                     return Ok(Step::Relay { bytes: relayed });
                 }
@@ -86,11 +86,11 @@ impl Relay {
         }
     }
 
-    /// Something else will be said in the place of a message of this type.
-    fn replaces(&mut self, tag: u8) -> bool {
-        match tag {
+    /// Something else will be said in the place of this message.
+    fn replaces(&mut self, header: Header) -> bool {
+        match header.tag {
             b'K' => true,
-            _ if self.cut.is_some() || self.is_past_limit(tag) => true,
+            _ if self.cut.is_some() || self.is_past_limit(header) => true,
             b'E' if !self.is_ready => true,
             b'T' | b'n' => matches!(
                 self.pending.head(),
@@ -146,10 +146,8 @@ impl Relay {
     fn row(&mut self, header: Header, rows: u64, lines: u64) -> Result<Taken, Fault> {
         self.running()?;
         if self.cut.is_none()
-            && self.is_past_limit(header.tag)
-            && let Some(limit) = &self.limit
+            && let Some(words) = self.limit_passed(header).map(|limit| limit.words.clone())
         {
-            let words = limit.words.clone();
             self.settle_run();
             self.cut_off(words);
         }

@@ -109,7 +109,7 @@ impl Relay {
             && header.tag == first.tag
             && header.total() <= rest.len()
             && header.total() <= largest(header.tag)
-            && !self.is_past_limit(header.tag)
+            && !self.is_past_limit(header)
         {
             self.message(header, rest, said)?;
             bytes += header.total();

@@ -162,6 +162,12 @@ impl Drive {
         self.machine.limit_rows(rows, &refusal);
     }
 
+    pub fn limit_bytes(&mut self, bytes: usize) {
+        let refusal =
+            Refusal { kind: RefusalKind::TooLarge, message: "too many bytes".into(), hint: None };
+        self.machine.limit_bytes(bytes as u64, &refusal);
+    }
+
     pub fn cancel_done(&mut self) {
         self.machine.cancel_done();
         self.pump();

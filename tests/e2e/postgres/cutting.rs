@@ -10,11 +10,13 @@ use crate::world::{self, Passage};
 /// A gateway that gives three rows.
 fn passage() -> &'static Passage {
     static PASSAGE: OnceLock<Passage> = OnceLock::new();
-    PASSAGE.get_or_init(|| {
-        let limits = "policies        = [\"baseline\"]\nlimits = { rows = 3 }";
-        let limited = |config: String| config.replace("policies        = [\"baseline\"]", limits);
-        world::altered_passage(&[], limited)
-    })
+    PASSAGE.get_or_init(|| limited("rows = 3"))
+}
+
+fn limited(limits: &str) -> Passage {
+    let policies = "policies        = [\"baseline\"]";
+    let limits = format!("{policies}\nlimits = {{ {limits} }}");
+    world::altered_passage(&[], |config: String| config.replace(policies, &limits))
 }
 
 /// Runs `test` at both servers, each with a database of its own.
@@ -104,6 +106,24 @@ fn lines_of_a_copy_count_as_rows() {
         let words = raw.query("COPY (SELECT generate_series(1, 2000000000)) TO STDOUT");
         assert_eq!(words, "H d d d E(54000) Z(I)");
     });
+}
+
+#[test]
+fn bytes_are_limited_like_rows() {
+    let passage = limited("bytes = \"1KiB\"");
+    for version in [Version::V15, Version::V18] {
+        let database = world::database(version, "cut_bytes");
+        let mut raw = Raw::login(&passage.endpoint(version, Role::App, &database));
+        // Rows of 316 bytes behind a description of 66.
+        raw.send(&query("SELECT repeat('x', 300), generate_series(1, 2000000000)"));
+        let answers = raw.until_ready();
+        assert_eq!(transcript(&answers), "T D D D E(54000) Z(I)");
+        let error = answers.iter().find(|message| message.tag == b'E').unwrap();
+        assert!(error_field(error, b'M').unwrap().contains("more than 1024 bytes"));
+        assert!(error_field(error, b'H').unwrap().contains("limits.bytes"));
+        assert_eq!(raw.query("SELECT repeat('x', 2000)"), "T E(54000) Z(I)");
+        assert_eq!(raw.query("SELECT 42"), "T D C(SELECT 1) Z(I)");
+    }
 }
 
 /// Gives five rows back.

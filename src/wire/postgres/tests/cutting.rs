@@ -174,3 +174,39 @@ fn the_targets_last_words_pass_in_a_cut() {
     drive.target(&join(&[columns(), rows(3), severe("57P01", "FATAL")]));
     assert_eq!(drive.heard(), "T D D E(57P01)");
 }
+
+#[test]
+fn a_row_that_does_not_fit_into_the_bytes_is_withheld_with_the_rest() {
+    let whole = columns().len() + 3 * row().len();
+    for (bytes, heard) in [
+        (whole + done("SELECT 3").len(), "T D D D C Z(I)"),
+        (whole, "T D D D C Z(I)"),
+        (whole - 1, "T D D E(54000) Z(I)"),
+        (whole - row().len(), "T D D E(54000) Z(I)"),
+        (columns().len(), "T E(54000) Z(I)"),
+        (1, "T E(54000) Z(I)"),
+    ] {
+        let mut drive = Drive::relaying();
+        drive.limit_bytes(bytes);
+        for _ in 0..2 {
+            drive.bot(&q("SELECT 1"));
+            drive.target(&join(&[columns(), rows(3), done("SELECT 3"), z(b'I')]));
+        }
+        assert_eq!(drive.heard(), [heard, heard].join(" "), "{bytes} bytes, each time anew");
+    }
+}
+
+#[test]
+fn the_first_of_two_limits_that_is_reached_cuts() {
+    for (rows_max, bytes_max, heard) in [
+        (2, usize::MAX >> 1, "T D D E(54000) Z(I)"),
+        (9, columns().len() + row().len(), "T D E(54000) Z(I)"),
+    ] {
+        let mut drive = Drive::relaying();
+        drive.limit_rows(rows_max);
+        drive.limit_bytes(bytes_max);
+        drive.bot(&q("SELECT 1"));
+        drive.target(&join(&[columns(), rows(3), done("SELECT 3"), z(b'I')]));
+        assert_eq!(drive.heard(), heard);
+    }
+}
