@@ -210,6 +210,28 @@ impl Catalogue {
         known.any(|known| known.columns.iter().any(|known| *known.name == *column))
     }
 
+    /// Relations of this name are known, and all of them have a column `column`.
+    #[must_use]
+    pub fn all_have_column(&self, schema: Option<&str>, name: &str, column: &str) -> bool {
+        let oids = self.named(schema, name).map(|together| together.oids.as_slice());
+        let oids = oids.unwrap_or_default();
+        let mut known = oids.iter().map(|oid| self.relations.get(oid));
+        !oids.is_empty()
+            && known.all(|known| {
+                known.is_some_and(|it| it.columns.iter().any(|it| *it.name == *column))
+            })
+    }
+
+    /// What protects something in a schema.
+    #[must_use]
+    pub fn protection_within(&self, schema: &str) -> Option<&Protection> {
+        let mut schemas = self.names.values().flat_map(|named| &named.schemas);
+        schemas.find_map(|(known, together)| {
+            let place = together.strictest.filter(|_| **known == *schema)?;
+            self.protections.get(place as usize)
+        })
+    }
+
     /// Types from `USER_OID_FIRST` on.
     #[must_use]
     pub fn type_of(&self, oid: u32) -> Option<&TypeInfo> {

@@ -64,8 +64,9 @@ impl Editor for Edits<'_> {
                 out.extend(WITHHELD);
                 Edit::Written
             }
-            Part::Addition if strict => Edit::Null,
-            Part::Message { .. } | Part::Addition | Part::Name | Part::Aside => {
+            Part::Addition { .. } if strict => Edit::Null,
+            Part::Addition { code, table } if self.is_of_others(code, table) => Edit::Null,
+            Part::Message { .. } | Part::Addition { .. } | Part::Name | Part::Aside => {
                 self.search(Manner::Text, words, out)
             }
             Part::Label => self.search(Manner::InPlace, words, out),
@@ -102,6 +103,17 @@ fn edit(replaced: Replaced) -> Edit {
 }
 
 impl Edits<'_> {
+    /// A constraint is broken of a relation that the statement does not name: a change went on to
+    /// other rows by a foreign key, or was looked at only when its transaction ended. What is said of
+    /// such a row may hold anything.
+    fn is_of_others(&self, code: &[u8], table: &[u8]) -> bool {
+        let named = self.plan.named.iter().any(|name| name.as_bytes() == table);
+        code.starts_with(b"23")
+            && !named
+            && self.masks.has_columns()
+            && self.masks.derived() == Derived::Strict
+    }
+
     fn search(&mut self, manner: Manner, value: &[u8], out: &mut Vec<u8>) -> Edit {
         let Some(detector) = self.masks.detector() else { return Edit::Keep };
         let workspace = &mut *self.workspace;

@@ -8,7 +8,9 @@ use crate::judge::policy::Masks;
 use crate::mask::catalogue::{Catalogue, Touch};
 use crate::mask::cell;
 use crate::mask::reach::Reach;
-use crate::model::facts::{Access, Code, CopyDirection, CopyFormat, Effects, Facts, Statement};
+use crate::model::facts::{
+    Access, Code, CopyDirection, CopyFormat, Draws, Effects, Facts, Statement,
+};
 use crate::model::mask::Protection;
 use crate::model::session::Parameter;
 use crate::model::verdict::RuleRef;
@@ -68,8 +70,14 @@ fn of_statement(statement: &Statement, facts: &Facts, catalogue: &Catalogue) -> 
     if statement.code == Code::Unnamed {
         return Some(ours("hidden-code", "it runs code that could move protected values"));
     }
+    if let Some(protection) = renamed_schema(statement, catalogue) {
+        return Some(by(protection, "it changes the definition of what is protected"));
+    }
     let mut first: Option<&Protection> = None;
-    for relation in &statement.relations {
+    // What is run by name stands beside the statement that runs it and may keep its rows.
+    let runs_named = !facts.executes.is_empty();
+    let named = facts.statements.iter().filter(|_| runs_named).flat_map(|it| &it.relations);
+    for relation in statement.relations.iter().chain(named) {
         let Touch::Protected { strictest, .. } =
             catalogue.touch(relation.schema.as_deref(), &relation.name)
         else {
@@ -81,9 +89,13 @@ fn of_statement(statement: &Statement, facts: &Facts, catalogue: &Catalogue) -> 
             return Some(by(strictest, "it changes the definition of what is protected"));
         }
     }
-    let reach = Reach::of_statement(statement, catalogue);
+    let reach = if runs_named {
+        Reach::of_all(facts, catalogue)
+    } else {
+        Reach::of_statement(statement, catalogue)
+    };
     let moving = moved_by(statement);
-    if reach.is_clean() || moving.is_empty() {
+    if reach.is_clean() || moving.is_empty() && statement.assigned == Draws::Nothing {
         return None;
     }
     // What it puts elsewhere is made of nothing protected.
@@ -93,6 +105,15 @@ fn of_statement(statement: &Statement, facts: &Facts, catalogue: &Catalogue) -> 
         return None;
     }
     first.map(|protection| by(protection, "it would put protected values where no mask is"))
+}
+
+/// Rules may name a schema, so that under another name nothing in it would be protected.
+fn renamed_schema<'a>(statement: &Statement, catalogue: &'a Catalogue) -> Option<&'a Protection> {
+    if !statement.effects.intersects(Effects::DDL_ALTER) {
+        return None;
+    }
+    let mut whole = statement.relations.iter().filter(|it| &*it.name == "*");
+    whole.find_map(|it| catalogue.protection_within(it.schema.as_deref().unwrap_or_default()))
 }
 
 /// Effects by which a value could get elsewhere. Locks do that where they are taken by number.

@@ -7,5 +7,5 @@ pub mod edit;
 pub mod guard;
 pub mod hide;
 pub mod plan;
-mod reach;
+pub mod reach;
 mod types;

@@ -20,6 +20,8 @@ pub struct Plan {
     pub(super) reach: Reach,
     /// A column is not in the catalogue.
     unknown: bool,
+    /// Relations that the statement names, for answers that have no columns.
+    pub(super) named: Box<[Box<str>]>,
 }
 
 /// What is done to the values of one column.
@@ -66,7 +68,7 @@ impl Plan {
         let reach = match facts {
             Some(_) => Reach::of(facts, catalogue, masks),
             // Rows of nobody knows what.
-            None => Self::of_end(masks).reach,
+            None => Reach::anything(masks),
         };
         let place = Place { facts, catalogue, masks, reach: &reach };
         let computed = columns.iter().filter(|column| column.table == 0).count();
@@ -81,7 +83,7 @@ impl Plan {
             let mut found = stored.map(|column| catalogue.column(column.table, column.attribute));
             found.any(|column| column == catalogue::Column::Unknown)
         });
-        Self { columns: treatments, reach, unknown }
+        Self { columns: treatments, reach, unknown, named: Box::default() }
     }
 
     /// For the copy that a statement makes; `None` where nothing is known of its form, so that
@@ -140,25 +142,21 @@ impl Plan {
                 })
                 .collect(),
         };
-        Some(Self { columns: treatments, reach, unknown: false })
+        Some(Self { columns: treatments, reach, unknown: false, named: Box::default() })
     }
 
     /// For answers that have no columns.
     #[must_use]
-    pub fn of_words(facts: Option<&Facts>, catalogue: Option<&Catalogue>, masks: &Masks) -> Self {
-        let reach = Reach::of(facts, catalogue, masks);
-        Self { columns: Box::default(), reach, unknown: false }
-    }
-
-    /// For what is said of a transaction's end: constraints and triggers that were put off until
-    /// then speak of rows that no statement at hand names.
-    #[must_use]
-    pub fn of_end(masks: &Masks) -> Self {
-        let reach = match masks.has_columns() {
-            true => Reach::Anything { unknown: false },
-            false => Reach::Clean,
-        };
-        Self { columns: Box::default(), reach, unknown: false }
+    pub fn of_words(
+        facts: Option<&Facts>,
+        catalogue: Option<&Catalogue>,
+        masks: &Masks,
+        before: &Reach,
+    ) -> Self {
+        let reach = Reach::of(facts, catalogue, masks).and(before.clone());
+        let statements = facts.into_iter().flat_map(|facts| &facts.statements);
+        let named = statements.flat_map(|it| &it.relations).map(|it| it.name.clone());
+        Self { columns: Box::default(), reach, unknown: false, named: named.collect() }
     }
 
     /// No row has anything replaced.

@@ -4,7 +4,7 @@
 
 use crate::judge::policy::Masks;
 use crate::mask::catalogue::{Catalogue, Touch};
-use crate::model::facts::{Access, Body, Code, Draws, Effects, Facts, Origin, Statement};
+use crate::model::facts::{Access, Body, Code, Draws, Effects, Facts, Origin, Spelling, Statement};
 
 /// What an answer may be made of, beside columns whose origin is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,13 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// Of what no statement at hand accounts for: the end of a transaction, where constraints and
+    /// triggers that were put off speak of any row.
+    #[must_use]
+    pub fn anything(masks: &Masks) -> Self {
+        if masks.has_columns() { Self::Anything { unknown: false } } else { Self::Clean }
+    }
+
     #[must_use]
     pub fn of(facts: Option<&Facts>, catalogue: Option<&Catalogue>, masks: &Masks) -> Self {
         if !masks.has_columns() {
@@ -29,9 +36,15 @@ impl Reach {
         // Words that answer no statement come from nowhere in particular.
         let Some(facts) = facts else { return Self::Clean };
         let Some(catalogue) = catalogue else { return Self::Anything { unknown: true } };
-        if facts.unknown.is_some() {
+        // Nor is it known what is fetched from a cursor that nobody saw being declared.
+        if facts.unknown.is_some() || !facts.fetches.is_empty() {
             return Self::Anything { unknown: false };
         }
+        Self::of_all(facts, catalogue)
+    }
+
+    /// Of all statements of a text together.
+    pub(super) fn of_all(facts: &Facts, catalogue: &Catalogue) -> Self {
         let statements = facts.statements.iter();
         statements.fold(Self::Clean, |reach, it| reach.and(Self::of_statement(it, catalogue)))
     }
@@ -55,7 +68,8 @@ impl Reach {
         touched.fold(start, Self::and)
     }
 
-    fn and(self, other: Self) -> Self {
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Clean, reach) | (reach, Self::Clean) => reach,
             (Self::Anything { unknown: one }, Self::Anything { unknown: other }) => {
@@ -104,7 +118,11 @@ impl Reach {
 const HIDING: Effects = Effects::CODE_EXEC.union(Effects::FILE_READ).union(Effects::NETWORK);
 
 fn hides(facts: &Facts) -> bool {
-    facts.unknown.is_some() || facts.effects.intersects(HIDING)
+    let mut statements = facts.statements.iter();
+    facts.unknown.is_some()
+        || !facts.fetches.is_empty()
+        || facts.effects.intersects(HIDING)
+        || statements.any(|statement| statement.effects.intersects(HIDING))
 }
 
 /// `t.name` may also call a function of that name; only what is a column of a relation that the
@@ -112,5 +130,16 @@ fn hides(facts: &Facts) -> bool {
 fn is_column(name: &str, facts: Option<&Facts>, catalogue: Option<&Catalogue>) -> bool {
     let (Some(facts), Some(catalogue)) = (facts, catalogue) else { return false };
     let mut relations = facts.statements.iter().flat_map(|statement| &statement.relations);
+    let mut spelt = facts.statements.iter().flat_map(|statement| &statement.spelt);
     relations.any(|relation| catalogue.has_column(relation.schema.as_deref(), &relation.name, name))
+        && spelt.all(|it| *it.column != *name || is_spelt_out(it, catalogue))
+}
+
+/// Whatever the qualifier may stand for has such a column, so that it calls nothing.
+fn is_spelt_out(spelling: &Spelling, catalogue: &Catalogue) -> bool {
+    let mut of = spelling.of.iter();
+    !spelling.of.is_empty()
+        && of.all(|(schema, name)| {
+            catalogue.all_have_column(schema.as_deref(), name, &spelling.column)
+        })
 }

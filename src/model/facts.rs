@@ -172,8 +172,18 @@ pub struct Statement {
     pub outputs: Outputs,
     /// What the statement puts where it can be read later: in a table, a view, a setting.
     pub assigned: Draws,
+    /// Columns that are mentioned behind a qualifier, and what it stands for.
+    pub spelt: Vec<Spelling>,
     /// Of a `COPY` that speaks to the client.
     pub copy: Option<Box<Copy>>,
+}
+
+/// `t.x` in a text. Where `t` has no column `x` the server takes it for a function of a row of `t`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spelling {
+    pub column: Box<str>,
+    /// The relations that the qualifier may stand for, schema and name; none where that is not known.
+    pub of: Vec<(Option<Box<str>>, Box<str>)>,
 }
 
 /// What a value may be made of, as far as stored values go. What decides whether there is a value
@@ -389,6 +399,8 @@ pub struct Facts {
     pub definitions: Vec<Definition>,
     /// Names that the text runs without showing what they stand for: `EXECUTE name`.
     pub executes: Vec<Box<str>>,
+    /// Cursors and portals whose rows it takes and of which nothing else is known: `FETCH name`.
+    pub fetches: Vec<Box<str>>,
 }
 
 impl Facts {
@@ -409,6 +421,7 @@ impl Facts {
         both.fingerprint = self.fingerprint.rotate_left(1) ^ other.fingerprint;
         both.definitions.extend(other.definitions.iter().cloned());
         both.executes.extend(other.executes.iter().cloned());
+        both.fetches.extend(other.fetches.iter().cloned());
         both
     }
 }

@@ -27,6 +27,7 @@ impl Session {
         cx: &mut Context<'_>,
     ) -> Result<Ruling, End> {
         let facts = self.facts(&asked, cx);
+        let is_first = !self.machine.in_transaction() && !self.machine.is_busy();
         let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };
         let mut verdict = match &asked.overruled {
             None => open.admission.policy.decide(&facts, &asked.text),
@@ -34,7 +35,7 @@ impl Session {
         };
         if asked.overruled.is_none()
             && let Some(objection) =
-                open.masking.as_ref().and_then(|it| it.objection(&asked, &facts))
+                open.masking.as_mut().and_then(|it| it.objection(&asked, &facts, is_first))
             && !matches!(verdict, Verdict::Deny { .. })
         {
             let grounds = Grounds { rule: objection.rule, observed: None };
@@ -96,10 +97,17 @@ impl Session {
             Some(known) => known.clone(),
             None => cx.classifier.facts(asked.language, self.machine.lexing(), &asked.text),
         };
-        if facts.executes.is_empty() {
+        let facts = if facts.executes.is_empty() {
+            facts
+        } else {
+            Arc::new(classify::resolved(&facts, |name| self.machine.named(name)))
+        };
+        // What was declared was judged then; only masks ask for it again.
+        let Phase::Open(open) = &self.phase else { return facts };
+        if facts.fetches.is_empty() || open.masking.is_none() {
             return facts;
         }
-        Arc::new(classify::resolved(&facts, |name| self.machine.named(name)))
+        Arc::new(classify::fetched(&facts, |name| self.machine.named(name)))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::mask::cell::Keys;
 use crate::mask::edit::{Edits, Workspace};
 use crate::mask::guard::{Objection, objection};
 use crate::mask::plan::Plan;
+use crate::mask::reach::Reach;
 use crate::model::facts::{Copy, CopyDirection, CopyFormat, Effects, Facts};
 use crate::model::session::Leg;
 use crate::model::time::Now;
@@ -33,6 +34,9 @@ pub(super) struct Masking {
     /// Of the copy at hand.
     copying: Option<(u64, Plan)>,
     defined: Defined,
+    /// What the transaction at hand, or the batch, has reached so far: some of it may fail only at its
+    /// end.
+    reached: Reach,
 }
 
 /// What the session has done to definitions that the catalogue does not show yet.
@@ -87,12 +91,22 @@ impl Masking {
             planned: None,
             copying: None,
             defined: Defined::Nothing,
+            reached: Reach::Clean,
         }
     }
 
     /// What speaks against a statement for the sake of what is protected.
-    pub(super) fn objection(&self, asked: &Asked, facts: &Facts) -> Option<Objection> {
+    /// `is_first`: nothing that came before it is still to end.
+    pub(super) fn objection(
+        &mut self,
+        asked: &Asked,
+        facts: &Facts,
+        is_first: bool,
+    ) -> Option<Objection> {
         let catalogue = self.catalogue.as_ref().map(|cell| cell.load());
+        let reach = Reach::of(Some(facts), catalogue.as_deref(), &self.masks);
+        let before = std::mem::replace(&mut self.reached, Reach::Clean);
+        self.reached = if is_first { reach } else { before.and(reach) };
         objection(facts, &asked.text, &asked.parameters, catalogue.as_deref(), &self.masks)
     }
 
@@ -152,26 +166,31 @@ impl Masking {
                 Some((of, plan)) if of == number => plan,
                 // The machine knows no form for it either, and says so.
                 Some(_) | None => {
-                    words = Plan::of_words(None, None, &self.masks);
+                    words = Plan::of_words(None, None, &self.masks, &Reach::Clean);
                     &words
                 }
             },
             Shown::Words { cause } => {
-                let (facts, ends) = match cause {
-                    Cause::Command(number) => (exchanges.facts(*number), false),
-                    Cause::End => (None, true),
-                    Cause::Nothing => (None, false),
+                let facts = match cause {
+                    Cause::Command(number) => exchanges.facts(*number),
+                    Cause::End | Cause::Nothing => None,
                 };
-                let effects = facts.as_ref().map_or(Effects::NONE, |facts| facts.effects);
-                words = if ends || effects.contains(Effects::TXN) {
-                    Plan::of_end(&self.masks)
+                let facts = facts.as_deref();
+                let ends = *cause == Cause::End
+                    || facts.is_some_and(|facts| facts.effects.intersects(Effects::TXN));
+                // Outside a block any command may be the one that ends a transaction.
+                let before = if ends {
+                    Reach::anything(&self.masks)
+                } else if facts.is_some() && !machine.in_transaction() {
+                    self.reached.clone()
                 } else {
-                    Plan::of_words(facts.as_deref(), catalogue.as_deref(), &self.masks)
+                    Reach::Clean
                 };
+                words = Plan::of_words(facts, catalogue.as_deref(), &self.masks, &before);
                 &words
             }
             Shown::Description | Shown::Aside => {
-                words = Plan::of_words(None, None, &self.masks);
+                words = Plan::of_words(None, None, &self.masks, &Reach::Clean);
                 &words
             }
         };

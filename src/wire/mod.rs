@@ -146,8 +146,9 @@ pub enum Part<'a> {
     /// What an error or notice says; with its code, and whether it points at a place in the bot's own
     /// text.
     Message { code: &'a [u8], points_at_text: bool },
-    /// What it adds to that: detail, hint, context, the query inside.
-    Addition,
+    /// What it adds to that: detail, hint, context, the query inside; with its code and the table
+    /// that it is about, if it says so.
+    Addition { code: &'a [u8], table: &'a [u8] },
     /// Names and places: schema, table, column, constraint, routine.
     Name,
     /// What a column is called.
@@ -439,6 +440,14 @@ impl Machine {
     pub fn in_transaction(&self) -> bool {
         match self {
             Self::Postgres(machine) => machine.in_transaction(),
+        }
+    }
+
+    /// Something that was sent is not answered yet, or may still fail at its end.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Postgres(machine) => machine.is_busy(),
         }
     }
 

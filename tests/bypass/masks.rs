@@ -12,10 +12,10 @@ use crate::support::raw::{
 use crate::world::{Account, Room, server, world};
 
 /// What no bot may see, and what it looks like in disguise.
-struct Secrets(Vec<String>);
+pub struct Secrets(Vec<String>);
 
 impl Secrets {
-    fn of(room: &Room) -> Self {
+    pub fn of(room: &Room) -> Self {
         let values = server().superuser(
             &room.database,
             "SELECT unnest(ARRAY[name, email, phone, ssn, card]) FROM customers WHERE id IN (7, 8)",
@@ -37,7 +37,7 @@ impl Secrets {
         Self(all.into_iter().filter(|form| form.len() >= 8).collect())
     }
 
-    fn leaked(&self, answers: &[Message]) -> Option<String> {
+    pub fn leaked(&self, answers: &[Message]) -> Option<String> {
         let mut cells = String::new();
         let mut everything = String::new();
         for message in answers {
@@ -70,7 +70,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// Bind with all results in binary.
-fn bind_binary() -> Vec<u8> {
+pub fn bind_binary() -> Vec<u8> {
     message(b'B', b"\0\0\0\0\0\0\0\x01\0\x01")
 }
 
@@ -94,7 +94,7 @@ fn walk(raw: &mut Raw, secrets: &Secrets, sql: &str) -> Option<String> {
     None
 }
 
-fn assert_closed(name: &str, prepare: &str, roads: &[&str]) {
+pub fn assert_closed(name: &str, prepare: &str, roads: &[&str]) {
     let room = Room::open(name);
     if !prepare.is_empty() {
         server().superuser(&room.database, prepare);

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::model::facts::{Copy, CopySource, Draws, Facts, ForceQuote, Outputs, Statement};
+use crate::model::facts::{
+    Copy, CopySource, Draws, Facts, ForceQuote, Outputs, Spelling, Statement,
+};
 
 /// Two generations: new and used entries live in the young one; when that holds half of the
 /// bound, it becomes the old one, and what was old and unused is dropped at once.
@@ -93,7 +95,8 @@ fn weight(text: &[u8], facts: &Facts) -> usize {
             size_of_val(statement) + relations + functions + lineage(statement)
         })
         .sum();
-    let names: usize = facts.executes.iter().map(|name| NAME_BYTES + name.len()).sum();
+    let names: usize =
+        facts.executes.iter().chain(&facts.fetches).map(|name| NAME_BYTES + name.len()).sum();
     ENTRY_BYTES
         + text.len()
         + size_of::<Facts>()
@@ -111,7 +114,15 @@ fn lineage(statement: &Statement) -> usize {
         }
         Outputs::All(draws) => drawn(draws),
     };
-    outputs + drawn(&statement.assigned) + statement.copy.as_deref().map_or(0, copied)
+    let spelt: usize = statement.spelt.iter().map(spelling).sum();
+    outputs + spelt + drawn(&statement.assigned) + statement.copy.as_deref().map_or(0, copied)
+}
+
+fn spelling(spelling: &Spelling) -> usize {
+    let of = spelling.of.iter().map(|(schema, name)| {
+        NAME_BYTES * 2 + name.len() + schema.as_ref().map_or(0, |schema| schema.len())
+    });
+    size_of_val(spelling) + spelling.column.len() + of.sum::<usize>()
 }
 
 fn drawn(draws: &Draws) -> usize {

@@ -24,7 +24,7 @@ use crate::judge::classify::cache::Cache;
 use crate::judge::classify::postgres::walk::Dependence;
 use crate::limits::{EXACT_CACHE_BYTES, PARSED_TEXT_BYTES_MAX, SHAPE_CACHE_BYTES};
 use crate::model::command::{Language, Lexing};
-use crate::model::facts::{Effects, Facts, Flags, Unknown};
+use crate::model::facts::{Definition, Effects, Facts, Flags, Unknown};
 
 /// A worker's classifier, with its caches. The thread that owns it needs a stack of
 /// [`crate::limits::CLASSIFIER_STACK_BYTES`].
@@ -136,6 +136,25 @@ pub fn resolved(facts: &Facts, mut find: impl FnMut(&str) -> Option<Arc<Facts>>)
     } else {
         whole.effects.without(Effects::UNKNOWN)
     };
+    whole
+}
+
+/// Adds to `facts` the statements whose rows it fetches, so that it can be told what these are made
+/// of. A name that is not found stays among `fetches`.
+pub fn fetched(facts: &Facts, mut find: impl FnMut(&str) -> Option<Arc<Facts>>) -> Facts {
+    let mut whole = facts.clone();
+    let mut left = Vec::new();
+    for name in std::mem::take(&mut whole.fetches) {
+        let here = Definition::Cursor(name.clone());
+        match find(&name) {
+            Some(named) if named.unknown.is_none() && named.fetches.is_empty() => {
+                whole.statements.extend(named.statements.iter().cloned());
+            }
+            None if facts.definitions.contains(&here) => {}
+            Some(_) | None => left.push(name),
+        }
+    }
+    whole.fetches = left;
     whole
 }
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::mask::catalogue::raw::{Attribute, Raw, Relation, Source, TypeInfo, TypeKind};
+use crate::mask::catalogue::raw::{Attribute, Kind, Raw, Relation, Source, TypeInfo, TypeKind};
 use crate::mask::catalogue::{
     Catalogue, Known, KnownColumn, Named, Row, RowField, RowShape, State, Together, USER_OID_FIRST,
     samples_protection,
@@ -105,6 +105,7 @@ impl<'a> Flow<'a> {
                     self.edge(self.whole(row), self.lower(relation.oid, column.number));
                 }
             }
+            self.connect_reads(relation);
             for parent in &relation.parents {
                 self.connect_parent(relation, *parent);
             }
@@ -119,6 +120,20 @@ impl<'a> Flow<'a> {
             let Some(below) = below else { continue };
             self.edge(self.upper(parent, column.number), self.upper(relation.oid, below.number));
             self.edge(self.lower(relation.oid, below.number), self.lower(parent, column.number));
+        }
+    }
+
+    /// What a view only selects or joins by is in no column of it, but an error while it runs may
+    /// quote it, so whoever reads the view touches it.
+    fn connect_reads(&mut self, relation: &Relation) {
+        if !matches!(relation.kind, Kind::View | Kind::MaterializedView) {
+            return;
+        }
+        for (from, number) in &relation.reads {
+            if *number > 0 || relation.whole_rows {
+                let number = if relation.whole_rows { 0 } else { *number };
+                self.edge(self.origin(*from, number), self.whole(relation.oid));
+            }
         }
     }
 

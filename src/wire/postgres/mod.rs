@@ -200,6 +200,14 @@ impl Machine {
     }
 
     #[must_use]
+    pub fn is_busy(&self) -> bool {
+        match &self.phase {
+            Phase::Relaying(relay) => relay.is_busy(),
+            Phase::Greeting(_) | Phase::Errand(_) | Phase::LoggingIn(_) | Phase::Over => true,
+        }
+    }
+
+    #[must_use]
     pub fn settings(&self) -> &[(&'static str, String)] {
         match &self.phase {
             Phase::Relaying(relay) => &relay.settings,

@@ -170,7 +170,7 @@ fn labels(draft: &mut Draft<'_>, editor: &mut impl Editor) -> Result<(), Malform
 fn words(draft: &mut Draft<'_>, editor: &mut impl Editor) -> Result<(), Malformed> {
     messages(draft, |draft, from, to| {
         let body = draft.bytes.get(from..to).unwrap_or_default();
-        let (code, points_at_text) = code(body)?;
+        let About { code, table, points_at_text } = About::read(body)?;
         let mut new = Vec::new();
         let mut reader = Reader::new(body);
         loop {
@@ -184,7 +184,7 @@ fn words(draft: &mut Draft<'_>, editor: &mut impl Editor) -> Result<(), Malforme
                 }
                 b'M' => Part::Message { code, points_at_text },
                 b's' | b't' | b'c' | b'd' | b'n' => Part::Name,
-                _ => Part::Addition,
+                _ => Part::Addition { code, table },
             };
             let text = reader.string()?;
             new.clear();
@@ -198,20 +198,31 @@ fn words(draft: &mut Draft<'_>, editor: &mut impl Editor) -> Result<(), Malforme
     })
 }
 
-/// The code, and whether there is a position in the bot's text.
-fn code(body: &[u8]) -> Result<(&[u8], bool), Malformed> {
-    let mut reader = Reader::new(body);
-    let (mut code, mut points): (&[u8], bool) = (b"", false);
-    loop {
-        let kind = reader.byte()?;
-        if kind == 0 {
-            return Ok((code, points));
-        }
-        let value = reader.string()?;
-        match kind {
-            b'C' => code = value,
-            b'P' => points = true,
-            _ => {}
+/// What an error or a notice says of itself.
+#[derive(Default)]
+struct About<'a> {
+    code: &'a [u8],
+    table: &'a [u8],
+    /// There is a position in the bot's text.
+    points_at_text: bool,
+}
+
+impl<'a> About<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(body);
+        let mut about = Self::default();
+        loop {
+            let kind = reader.byte()?;
+            if kind == 0 {
+                return Ok(about);
+            }
+            let value = reader.string()?;
+            match kind {
+                b'C' => about.code = value,
+                b't' => about.table = value,
+                b'P' => about.points_at_text = true,
+                _ => {}
+            }
         }
     }
 }

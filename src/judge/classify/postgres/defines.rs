@@ -122,8 +122,14 @@ impl Walked for pg::CreateTableAsStmt {
     fn walk(&self, walk: &mut Walk) {
         walk.commands("CREATE TABLE AS", CREATE);
         walk.with_access(Access::Define, |walk| {
-            let rows = walk.rows_of(|walk| self.query.walk(walk));
-            walk.assigns(&rows.map_or(Draws::Anything, |rows| rows.whole));
+            let mut rows = None;
+            let mentioned = walk.mentioned(|walk| {
+                rows = walk.rows_of(|walk| self.query.walk(walk));
+            });
+            let whole = rows.map_or(Draws::Anything, |rows| rows.whole);
+            // A view that is stored runs again whenever it is refreshed.
+            let is_view = self.objtype() == pg::ObjectType::ObjectMatview;
+            walk.assigns(&if is_view { whole.union(&mentioned) } else { whole });
             self.into.walk(walk);
         });
     }
@@ -135,8 +141,11 @@ impl Walked for pg::ViewStmt {
         walk.with_access(Access::Define, |walk| {
             self.view.walk(walk);
             self.aliases.walk(walk);
-            let rows = walk.rows_of(|walk| self.query.walk(walk));
-            walk.assigns(&rows.map_or(Draws::Anything, |rows| rows.whole));
+            let mut rows = None;
+            let mentioned = walk.mentioned(|walk| {
+                rows = walk.rows_of(|walk| self.query.walk(walk));
+            });
+            walk.assigns(&rows.map_or(Draws::Anything, |rows| rows.whole).union(&mentioned));
             self.options.walk(walk);
         });
     }

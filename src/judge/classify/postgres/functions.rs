@@ -101,8 +101,14 @@ pub(super) fn keeps(name: &str) -> bool {
 }
 
 const KEEPING: &[&str] = &[
+    "lo_creat",
+    "lo_create",
     "lo_from_bytea",
+    "lo_lseek",
+    "lo_lseek64",
     "lo_put",
+    "lo_truncate",
+    "lo_truncate64",
     "lowrite",
     "pg_advisory_lock",
     "pg_advisory_lock_shared",
@@ -111,6 +117,8 @@ const KEEPING: &[&str] = &[
     "pg_logical_emit_message",
     "pg_notify",
     "set_config",
+    // All of `random()` follows from it.
+    "setseed",
     "setval",
 ];
 

@@ -12,7 +12,7 @@ use crate::judge::classify::postgres::functions;
 use crate::judge::classify::postgres::tree::Walked;
 use crate::judge::classify::postgres::walk::{Walk, text};
 use crate::limits::{DISTINCT_NAMES_CHECKED, DRAWN_COLUMNS_MAX, OUTPUT_COLUMNS_MAX};
-use crate::model::facts::{Draws, Outputs};
+use crate::model::facts::{Access, Draws, Outputs, Spelling};
 
 /// What a walk keeps about values while it passes through them.
 #[derive(Default)]
@@ -22,9 +22,46 @@ pub(super) struct Lineage {
     /// The statement walked next is asked for its rows.
     asked: bool,
     answer: Option<Rows>,
+    /// Qualifier and column of mentions of columns, wherever they stand, each pair once.
+    spelt: Vec<(Box<str>, Box<str>)>,
+    /// What a qualifier may stand for, wherever in the statement.
+    named: Vec<Named>,
+    /// While a definition is walked that runs later: every column that it mentions, whatever for.
+    mentioned: Option<Mix>,
+}
+
+struct Named {
+    qualifier: Box<str>,
+    schema: Option<Box<str>>,
+    name: Box<str>,
+    is_changed: bool,
 }
 
 impl Lineage {
+    /// A relation is named where its columns can be mentioned.
+    pub(super) fn stands_for(&mut self, relation: &pg::RangeVar, access: Access) {
+        if self.named.len() == DISTINCT_NAMES_CHECKED {
+            return;
+        }
+        let alias = relation.alias.as_ref().map(|alias| alias.aliasname.as_str());
+        self.named.push(Named {
+            qualifier: alias.unwrap_or(&relation.relname).into(),
+            schema: Some(relation.schemaname.as_str()).filter(|it| !it.is_empty()).map(Box::from),
+            name: relation.relname.as_str().into(),
+            is_changed: access == Access::Write,
+        });
+    }
+
+    /// Notes a mention once; false if there is no room for it.
+    fn spell(&mut self, qualifier: &str, column: &str) -> bool {
+        let known = self.spelt.iter().any(|(q, c)| **q == *qualifier && **c == *column);
+        if known || self.spelt.len() == DRAWN_COLUMNS_MAX {
+            return known;
+        }
+        self.spelt.push((qualifier.into(), column.into()));
+        true
+    }
+
     /// What is walked over from here on is no part of the expression around it.
     pub(super) const fn suspended(&mut self) -> Option<Mix> {
         self.drawing.take()
@@ -416,7 +453,59 @@ impl Walk {
     }
 
     pub(super) fn draws_column(&mut self, column: &pg::ColumnRef) {
-        let Some(mix) = &mut self.lineage.drawing else { return };
+        if let [.., qualifier, name] = column.fields.as_slice()
+            && let (Some(qualifier), Some(name)) = (text(qualifier), text(name))
+            && !self.lineage.spell(qualifier, name)
+        {
+            self.draws_anything();
+        }
+        if let Some(mix) = &mut self.lineage.mentioned {
+            mix.mention(column);
+        }
+        if let Some(mix) = &mut self.lineage.drawing {
+            mix.mention(column);
+        }
+    }
+
+    /// Walks a definition that runs later, and says what it mentions anywhere: what it is made of, by
+    /// what it selects, sorts and joins, which all may end in an error that quotes a value.
+    pub(super) fn mentioned(&mut self, inner: impl FnOnce(&mut Self)) -> Draws {
+        let outer = self.lineage.mentioned.replace(Mix::default());
+        inner(self);
+        let mix = std::mem::replace(&mut self.lineage.mentioned, outer).unwrap_or_default();
+        if mix.anything {
+            return Draws::Anything;
+        }
+        Draws::columns(mix.alone.into_iter().chain(mix.qualified).collect())
+    }
+
+    /// All of the statement has been walked: what its qualifiers stand for is known.
+    pub(super) fn settle_spelt(&mut self) {
+        let named = std::mem::take(&mut self.lineage.named);
+        let full = named.len() == DISTINCT_NAMES_CHECKED;
+        for (qualifier, column) in std::mem::take(&mut self.lineage.spelt) {
+            // Other names for the rows of the relation that is changed.
+            let is_changed = ["old", "new", "excluded"].contains(&&*qualifier);
+            let of = named
+                .iter()
+                .filter(|it| it.qualifier == qualifier || is_changed && it.is_changed)
+                .filter(|_| !full)
+                .map(|it| (it.schema.clone(), it.name.clone()))
+                .collect();
+            self.statement.spelt.push(Spelling { column, of });
+        }
+    }
+
+    pub(super) fn draws_named_window(&mut self) {
+        if let Some(mix) = &mut self.lineage.drawing {
+            mix.named_window = true;
+        }
+    }
+}
+
+impl Mix {
+    fn mention(&mut self, column: &pg::ColumnRef) {
+        let mix = self;
         match column.fields.as_slice() {
             [name] => match text(name) {
                 Some(name) => mix.mention_alone(name),
@@ -427,12 +516,6 @@ impl Walk {
                 Some(_) | None => mix.anything = true,
             },
             [] => mix.anything = true,
-        }
-    }
-
-    pub(super) fn draws_named_window(&mut self) {
-        if let Some(mix) = &mut self.lineage.drawing {
-            mix.named_window = true;
         }
     }
 }

@@ -115,11 +115,13 @@ fn gather(statements: &[pg_query::protobuf::RawStmt], text: &[u8]) -> Reading {
         statement.walk(&mut walk);
         walk.settle_attributes();
         walk.settle_assigned();
+        walk.settle_spelt();
         facts.effects |= walk.statement.effects;
         facts.flags |= walk.statement.flags;
         facts.statements.push(walk.statement);
         facts.definitions.append(&mut walk.definitions);
         facts.executes.append(&mut walk.executes);
+        facts.fetches.append(&mut walk.fetches);
         // A name that was not seen can be resolved later; the other reasons cannot.
         if facts.unknown.is_none() || facts.unknown == Some(Unknown::UnseenName) {
             facts.unknown = walk.unknown.or(facts.unknown);

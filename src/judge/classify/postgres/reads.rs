@@ -282,6 +282,9 @@ impl Walked for pg::DeclareCursorStmt {
 impl Walked for pg::FetchStmt {
     fn walk(&self, walk: &mut Walk) {
         walk.commands(if self.ismove { "MOVE" } else { "FETCH" }, Effects::READ);
+        walk.fetches.push(self.portalname.as_str().into());
+        // What the rows hold is said where the cursor is declared.
+        walk.statement.outputs = Outputs::All(Draws::Nothing);
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) struct Walk {
     pub(super) statement: Statement,
     pub(super) definitions: Vec<Definition>,
     pub(super) executes: Vec<Box<str>>,
+    pub(super) fetches: Vec<Box<str>>,
     pub(super) unknown: Option<Unknown>,
     pub(super) dependence: Dependence,
     /// Mentions of columns, and of a cursor's row.
@@ -59,6 +60,7 @@ impl Walk {
             statement: Statement { assigned: Draws::Nothing, ..Statement::default() },
             definitions: Vec::new(),
             executes: Vec::new(),
+            fetches: Vec::new(),
             unknown: None,
             dependence: Dependence::Shape,
             columns_seen: 0,
@@ -179,6 +181,7 @@ impl Walk {
     }
 
     pub(super) fn relation_for(&mut self, relation: &pg::RangeVar, access: Access) {
+        self.lineage.stands_for(relation, access);
         let schema = Some(relation.schemaname.as_str()).filter(|name| !name.is_empty());
         if access != Access::Read || !self.is_with_query(relation) {
             self.object(schema, &relation.relname, access);

@@ -38,7 +38,7 @@ impl Editor for Editing {
                 let place = if points_at_text { " at a place" } else { "" };
                 format!("message {}{place}", String::from_utf8_lossy(code))
             }
-            Part::Addition => "addition".to_owned(),
+            Part::Addition { .. } => "addition".to_owned(),
             Part::Name => "name".to_owned(),
             Part::Label => "label".to_owned(),
             Part::Aside => "aside".to_owned(),
