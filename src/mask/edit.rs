@@ -90,9 +90,17 @@ fn tells_no_value(code: &[u8], points_at_text: bool, reach: &Reach) -> bool {
         Some(
             b"23" | b"24" | b"25" | b"26" | b"34" | b"3B" | b"40" | b"53" | b"54" | b"55" | b"57",
         ) => true,
-        Some(b"42" | b"3F" | b"0A") => points_at_text && !matches!(reach, Reach::Anything { .. }),
+        Some(b"42" | b"3F" | b"0A") => {
+            points_at_text && (names_nothing(code) || !matches!(reach, Reach::Anything { .. }))
+        }
         _ => false,
     }
+}
+
+/// There is no such table, column or function where the text has one. Code that the statement calls may
+/// find so too, but the server points into the code's own text then.
+fn names_nothing(code: &[u8]) -> bool {
+    matches!(code, b"42P01" | b"42703" | b"42883")
 }
 
 fn edit(replaced: Replaced) -> Edit {

@@ -262,10 +262,15 @@ fn searched(shape: &Shape, format: Format, search: bool) -> Treatment {
             Treatment::Search { manner: Manner::Text }
         }
         (Shape::Json, _) | (Shape::Jsonb, _) => Treatment::Search { manner: Manner::Json },
+        (Shape::Array(element, _), _) => match searched(element, format, search) {
+            Treatment::Pass => Treatment::Pass,
+            Treatment::Search { .. } | Treatment::Replace { .. } | Treatment::Within { .. } => {
+                Treatment::Search { manner: Manner::InPlace }
+            }
+        },
         (
             Shape::Text { .. }
             | Shape::Xml
-            | Shape::Array(..)
             | Shape::Composite(_)
             | Shape::TsVector
             | Shape::TsQuery
