@@ -87,6 +87,18 @@ impl Passage {
         Self::serve(&config("group", oidc(), &ways), ways, &[])
     }
 
+    /// Before a server of the calling test's own as `role`, configured as `edit` leaves it.
+    pub fn altered_before(
+        server: &Postgres,
+        version: Version,
+        role: Role,
+        edit: impl FnOnce(String) -> String,
+    ) -> Self {
+        let ways = vec![Way::new(version, role, server.port())];
+        let config = edit(config("group", oidc(), &ways));
+        Self::serve(&config, ways, &[])
+    }
+
     fn serve(config: &str, ways: Vec<Way>, environment: &[(&str, &str)]) -> Self {
         let listeners: Vec<u16> = ways.iter().map(|way| way.port).collect();
         Self { gateway: Gateway::start(config, &listeners, environment), ways }

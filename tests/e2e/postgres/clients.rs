@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use crate::support::endpoint::Endpoint;
 use crate::support::postgres::{Role, Version};
@@ -37,7 +36,7 @@ macro_rules! client {
 client!(psycopg, Role::App, python("psycopg_checks.py"));
 client!(asyncpg, Role::Md5, python("asyncpg_checks.py"));
 client!(node_postgres, Role::Cleartext, node());
-client!(pgjdbc, Role::Cert, java());
+client!(pgjdbc, Role::Cert, java("Checks"));
 client!(pgx, Role::Trust, go("pgx"));
 client!(lib_pq, Role::Plain, go("pq"));
 client!(psql_pg_dump_pgbench, Role::App, shell());
@@ -72,18 +71,18 @@ fn node() -> Command {
     command
 }
 
-fn java() -> Command {
-    static CLASSES: OnceLock<PathBuf> = OnceLock::new();
-    let classes = CLASSES.get_or_init(|| {
-        let classes = built().join("java");
+pub fn java(class: &str) -> Command {
+    static BUILDING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let classes = built().join("java");
+    {
+        let _guard = BUILDING.lock();
         fs::create_dir_all(&classes).unwrap();
-        let source = clients().join("java/Checks.java");
+        let source = clients().join(format!("java/{class}.java"));
         run(Command::new("javac").args(["-cp", JDBC, "-d"]).args([&classes, &source]));
-        classes
-    });
+    }
     let mut command = Command::new("java");
     command.args(["-Xshare:auto", "-Xmx256m", "-cp"]).arg(format!("{}:{JDBC}", classes.display()));
-    command.arg("Checks");
+    command.arg(class);
     command
 }
 

@@ -19,6 +19,8 @@ mod refusals;
 mod reloading;
 mod servers;
 mod sqlx;
+mod streaming;
 mod targets;
 mod telling;
 mod tokio_postgres;
+mod unchanged;
