@@ -252,7 +252,8 @@ impl Session {
         let Phase::Open(open) = &mut self.phase else { return Ok(()) };
         open.hide(&mut ended);
         self.totals.rows += ended.record.rows;
-        let has_run = !matches!(ended.verdict, Verdict::Deny { .. });
+        let has_run =
+            !matches!(ended.verdict, Verdict::Deny { .. }) && ended.record.error.is_none();
         if let Some(masking) = open.masking.as_mut().filter(|_| has_run) {
             masking.ended(&ended.facts, self.machine.in_transaction(), cx.now);
         }
