@@ -90,8 +90,6 @@ UPDATE products SET missing = 1 WHERE id = 1
 
 UPDATE orders SET customer_id = 0 WHERE id = 1
 
-DELETE FROM customers WHERE id = 1
-
 CREATE TABLE products (id int)
 
 CREATE INDEX ON nowhere (id)

@@ -1,5 +1,6 @@
 -- What is refused or withheld as soon as a column is protected: it cannot be understood, the server says
--- nothing of where in the text it is wrong, or a transaction may end in it.
+-- nothing of where in the text it is wrong, or a transaction may end in it, with errors about rows that
+-- others wrote.
 
 SELEC 1
 
@@ -24,3 +25,5 @@ REFRESH MATERIALIZED VIEW nowhere
 BEGIN; SELECT 1 / 0; SELECT 2
 
 ROLLBACK
+
+DELETE FROM customers WHERE id = 1
