@@ -127,12 +127,20 @@ impl Edits<'_> {
         let workspace = &mut *self.workspace;
         detector.scan(value, &mut workspace.hits);
         workspace.hits.retain(|hit| self.masks.entity(hit.entity).is_some());
-        if workspace.hits.is_empty() {
-            return match manner {
-                Manner::Json => self.search_unescaped(detector, value, out),
-                Manner::Text | Manner::InPlace => Edit::Keep,
-            };
+        let plain = workspace.hits.len();
+        if manner != Manner::Text && self.finds_more_unescaped(detector, value, plain) {
+            if manner == Manner::InPlace {
+                return Edit::Null;
+            }
+            // The version byte of the binary form is no text.
+            out.extend(value.first().filter(|byte| **byte == 1));
+            out.extend(b"\"[redacted]\"");
+            return Edit::Written;
         }
+        if plain == 0 {
+            return Edit::Keep;
+        }
+        let workspace = &mut *self.workspace;
         let mut kept = 0;
         for hit in &workspace.hits {
             let Some(protection) = self.masks.entity(hit.entity) else { continue };
@@ -150,23 +158,23 @@ impl Edits<'_> {
         Edit::Written
     }
 
-    /// A value may hide in JSON behind escapes, which the reader resolves.
-    fn search_unescaped(&mut self, detector: &Detector, value: &[u8], out: &mut Vec<u8>) -> Edit {
-        if memchr::memchr(b'\\', value).is_none() {
-            return Edit::Keep;
+    /// A value may hide in JSON behind escapes, which the reader resolves; also beside values that hide
+    /// behind nothing. In a list of such documents the escapes are escaped themselves.
+    fn finds_more_unescaped(&mut self, detector: &Detector, value: &[u8], plain: usize) -> bool {
+        if memchr::memmem::find(value, b"\\u").is_none() {
+            return false;
         }
-        let workspace = &mut *self.workspace;
-        workspace.unescaped.clear();
-        unescape(value, &mut workspace.unescaped);
-        let found = detector.entities(&workspace.unescaped);
-        if !found.iter().any(|entity| self.masks.entity(entity).is_some()) {
-            return Edit::Keep;
-        }
-        // The version byte of the binary form is no text.
-        let version = value.first().filter(|byte| **byte == 1);
-        out.extend(version);
-        out.extend(b"\"[redacted]\"");
-        Edit::Written
+        let Workspace { unescaped, hits } = &mut *self.workspace;
+        let mut once = Vec::new();
+        unescape(value, &mut once);
+        unescaped.clear();
+        unescape(&once, unescaped);
+        let mut more = Vec::new();
+        [&*once, &*unescaped].into_iter().any(|text| {
+            detector.scan(text, &mut more);
+            more.retain(|hit| self.masks.entity(hit.entity).is_some());
+            more.len() > plain.max(hits.len())
+        })
     }
 }
 

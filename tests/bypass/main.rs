@@ -12,6 +12,7 @@ mod support;
 mod doors;
 mod frames;
 mod masks;
+mod masks_forms;
 mod masks_steps;
 mod names;
 mod screens;

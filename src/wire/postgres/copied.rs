@@ -4,7 +4,7 @@
 
 use crate::wire::postgres::message::{Malformed, Reader};
 use crate::wire::postgres::rewrite::{Draft, messages, tuple};
-use crate::wire::{CopyForm, Edit, Editor};
+use crate::wire::{CopyForm, Edit, Editor, Part};
 
 /// How the rows at hand are written, and how far they have come.
 pub struct Form {
@@ -87,19 +87,20 @@ impl Form {
             if !names {
                 editor.row();
             }
-            at = self.line(draft, from, at, body, (!names).then_some(&mut *editor), scratch)?;
+            scratch.names = names;
+            at = self.line(draft, from, at, body, editor, scratch)?;
         }
         Ok(())
     }
 
-    /// One row from `at` on; returns where the next one begins.
+    /// One row, or the names of the columns, from `at` on; returns where the next one begins.
     fn line(
         &self,
         draft: &mut Draft<'_>,
         from: usize,
         mut at: usize,
         body: &[u8],
-        mut editor: Option<&mut impl Editor>,
+        editor: &mut impl Editor,
         scratch: &mut Scratch,
     ) -> Result<usize, Malformed> {
         for column in 0.. {
@@ -120,9 +121,13 @@ impl Form {
                 let is_row = self.columns == 0 && raw.is_empty() && field.ends_row;
                 return if is_row { Ok(field.end + 1) } else { Err(Malformed::Value) };
             }
-            if let Some(editor) = editor.as_deref_mut().filter(|_| !is_null) {
+            if scratch.names || !is_null {
                 scratch.new.clear();
-                let edit = editor.cell(column, &scratch.value, &mut scratch.new);
+                let edit = if scratch.names {
+                    editor.words(Part::Label, &scratch.value, &mut scratch.new)
+                } else {
+                    editor.cell(column, &scratch.value, &mut scratch.new)
+                };
                 self.put(draft, from + at, from + field.end, edit, scratch);
             }
             at = field.end + 1;
@@ -167,6 +172,8 @@ impl Form {
 
 #[derive(Default)]
 struct Scratch {
+    /// The line at hand holds what the columns are called.
+    names: bool,
     /// A value as it is meant.
     value: Vec<u8>,
     /// What takes its place, as it is meant, and as it is written.

@@ -173,6 +173,8 @@ fn word(option: &pg::DefElem) -> Result<String, NotUnderstood> {
 
 fn byte(option: &pg::DefElem) -> Result<u8, NotUnderstood> {
     match word(option)?.as_bytes() {
+        // Where a newline is a mark nobody can tell rows apart; the server takes one as a quote.
+        [b'\n' | b'\r'] => Err(NotUnderstood),
         [byte] => Ok(*byte),
         _ => Err(NotUnderstood),
     }
