@@ -301,15 +301,6 @@ pub fn mask_cell(input: &[u8]) {
         let reads = cell::replace(Strategy::Pseudonym, &shape, format, written, &keys, &mut again);
         assert!(reads == Replaced::Written, "{strategy:?} of {shape:?} wrote what is none");
     }
-    if let Some(filler) = cell::same_length_filler(&shape, format) {
-        let (mut whole, mut pieces) = (bytes.to_vec(), bytes.to_vec());
-        filler.fill(bytes.len(), 0, &mut whole);
-        let cut = usize::from(*ends).min(bytes.len());
-        let (left, right) = pieces.split_at_mut(cut);
-        filler.fill(bytes.len(), 0, left);
-        filler.fill(bytes.len(), cut, right);
-        assert!(whole == pieces, "pieces are filled otherwise");
-    }
     let _any = cell::is_ours(bytes);
 }
 

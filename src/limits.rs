@@ -59,8 +59,6 @@ pub const SCANNED_KEY_BYTES_MIN: usize = 16;
 
 // wire
 
-/// Found values of one cell; room for more is given back.
-pub const HITS_KEPT: usize = 64;
 /// A session that has changed definitions waits so long for a catalogue that knows of it, then goes
 /// on with one that does not: what it does not know is replaced.
 pub const CATALOGUE_WAIT_MS_MAX: u64 = 2_000;

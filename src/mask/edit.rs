@@ -1,7 +1,6 @@
 //! Replaces values as a plan says. Knows cells and texts, not the messages that they stand in.
 
 use crate::judge::policy::Masks;
-use crate::limits::HITS_KEPT;
 use crate::mask::cell::{self, Format, Keys, Replaced, Shape};
 use crate::mask::plan::{Manner, Plan, Treatment};
 use crate::mask::reach::Reach;
@@ -10,35 +9,19 @@ use crate::model::mask::{Derived, Strategy};
 use crate::scan::{Detector, Hit};
 use crate::wire::{Edit, Editor, Part};
 
-/// What is reused from answer to answer.
-#[derive(Default)]
-pub struct Workspace {
-    hits: Vec<Hit>,
-    unescaped: Vec<u8>,
-}
-
-impl Workspace {
-    /// Gives back what one large answer has taken.
-    pub fn shrink(&mut self) {
-        self.hits.shrink_to(HITS_KEPT);
-        self.unescaped = Vec::new();
-    }
-}
-
 /// The editor of one piece of an answer.
 pub struct Edits<'a> {
     pub plan: &'a Plan,
     pub masks: &'a Masks,
     pub keys: &'a Keys,
-    pub workspace: &'a mut Workspace,
-    /// Values replaced so far.
-    pub replaced: u64,
+    /// Reused from cell to cell.
+    pub hits: &'a mut Vec<Hit>,
 }
 
 impl Editor for Edits<'_> {
     fn cell(&mut self, column: usize, value: &[u8], out: &mut Vec<u8>) -> Edit {
-        let edit = match self.plan.columns.get(column) {
-            Some(Treatment::Pass) => return Edit::Keep,
+        match self.plan.columns.get(column) {
+            Some(Treatment::Pass) => Edit::Keep,
             Some(Treatment::Replace { strategy, shape, format }) => {
                 edit(cell::replace(*strategy, shape, *format, value, self.keys, out))
             }
@@ -48,16 +31,12 @@ impl Editor for Edits<'_> {
             Some(Treatment::Search { manner }) => self.search(*manner, value, out),
             // A plan is made for the columns that there are.
             None => Edit::Null,
-        };
-        if edit != Edit::Keep {
-            self.replaced += 1;
         }
-        edit
     }
 
     fn words(&mut self, part: Part<'_>, words: &[u8], out: &mut Vec<u8>) -> Edit {
         let strict = !self.plan.reach.is_clean() && self.masks.derived() == Derived::Strict;
-        let edit = match part {
+        match part {
             Part::Message { code, points_at_text }
                 if strict && !tells_no_value(code, points_at_text, &self.plan.reach) =>
             {
@@ -70,11 +49,7 @@ impl Editor for Edits<'_> {
                 self.search(Manner::Text, words, out)
             }
             Part::Label => self.search(Manner::InPlace, words, out),
-        };
-        if edit != Edit::Keep {
-            self.replaced += 1;
         }
-        edit
     }
 }
 
@@ -124,11 +99,9 @@ impl Edits<'_> {
 
     fn search(&mut self, manner: Manner, value: &[u8], out: &mut Vec<u8>) -> Edit {
         let Some(detector) = self.masks.detector() else { return Edit::Keep };
-        let workspace = &mut *self.workspace;
-        detector.scan(value, &mut workspace.hits);
-        workspace.hits.retain(|hit| self.masks.entity(hit.entity).is_some());
-        let plain = workspace.hits.len();
-        if manner != Manner::Text && self.finds_more_unescaped(detector, value, plain) {
+        detector.scan(value, self.hits);
+        self.hits.retain(|hit| self.masks.entity(hit.entity).is_some());
+        if manner != Manner::Text && self.finds_more_unescaped(detector, value) {
             if manner == Manner::InPlace {
                 return Edit::Null;
             }
@@ -137,12 +110,11 @@ impl Edits<'_> {
             out.extend(b"\"[redacted]\"");
             return Edit::Written;
         }
-        if plain == 0 {
+        if self.hits.is_empty() {
             return Edit::Keep;
         }
-        let workspace = &mut *self.workspace;
         let mut kept = 0;
-        for hit in &workspace.hits {
+        for hit in &*self.hits {
             let Some(protection) = self.masks.entity(hit.entity) else { continue };
             let range = hit.range.clone();
             out.extend(value.get(kept..range.start).unwrap_or_default());
@@ -160,20 +132,17 @@ impl Edits<'_> {
 
     /// A value may hide in JSON behind escapes, which the reader resolves; also beside values that hide
     /// behind nothing. In a list of such documents the escapes are escaped themselves.
-    fn finds_more_unescaped(&mut self, detector: &Detector, value: &[u8], plain: usize) -> bool {
+    fn finds_more_unescaped(&self, detector: &Detector, value: &[u8]) -> bool {
         if memchr::memmem::find(value, b"\\u").is_none() {
             return false;
         }
-        let Workspace { unescaped, hits } = &mut *self.workspace;
-        let mut once = Vec::new();
-        unescape(value, &mut once);
-        unescaped.clear();
-        unescape(&once, unescaped);
+        let once = unescaped(value);
+        let twice = unescaped(&once);
         let mut more = Vec::new();
-        [&*once, &*unescaped].into_iter().any(|text| {
+        [once, twice].iter().any(|text| {
             detector.scan(text, &mut more);
             more.retain(|hit| self.masks.entity(hit.entity).is_some());
-            more.len() > plain.max(hits.len())
+            more.len() > self.hits.len()
         })
     }
 }
@@ -204,7 +173,8 @@ const fn has_digits_alone(entity: Entity) -> bool {
 }
 
 /// Resolves JSON's escapes of ASCII characters; everything else stays.
-fn unescape(value: &[u8], out: &mut Vec<u8>) {
+fn unescaped(value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
     while let Some(at) = memchr::memchr(b'\\', rest) {
         out.extend(rest.get(..at).unwrap_or_default());
@@ -220,6 +190,7 @@ fn unescape(value: &[u8], out: &mut Vec<u8>) {
         rest = escape.get(length..).unwrap_or_default();
     }
     out.extend(rest);
+    out
 }
 
 fn ascii(digits: &[u8]) -> Option<u8> {

@@ -8,7 +8,7 @@ use crate::judge::policy::Masks;
 use crate::limits;
 use crate::mask::catalogue::{Catalogue, Cell};
 use crate::mask::cell::Keys;
-use crate::mask::edit::{Edits, Workspace};
+use crate::mask::edit::Edits;
 use crate::mask::guard::{Objection, objection};
 use crate::mask::plan::Plan;
 use crate::mask::reach::Reach;
@@ -16,6 +16,7 @@ use crate::model::facts::{Copy, CopyDirection, CopyFormat, Effects, Facts};
 use crate::model::session::Leg;
 use crate::model::time::Now;
 use crate::record::RunKind;
+use crate::scan::Hit;
 use crate::session::close::End;
 use crate::session::exchange::Exchanges;
 use crate::session::relay::Next;
@@ -28,7 +29,8 @@ pub(super) struct Masking {
     keys: Arc<Keys>,
     /// Where the newest catalogue is found; `None` where no column is protected.
     catalogue: Option<Arc<Cell>>,
-    workspace: Workspace,
+    /// Reused from answer to answer.
+    hits: Vec<Hit>,
     /// Of the last result; the next one is often of the same statement.
     planned: Option<Planned>,
     /// Of the copy at hand.
@@ -82,12 +84,11 @@ fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
 
 impl Masking {
     pub(super) fn new(masks: Arc<Masks>, keys: Arc<Keys>, catalogue: Option<Arc<Cell>>) -> Self {
-        let workspace = Workspace::default();
         Self {
             masks,
             keys,
             catalogue,
-            workspace,
+            hits: Vec::new(),
             planned: None,
             copying: None,
             defined: Defined::Nothing,
@@ -195,13 +196,7 @@ impl Masking {
             }
         };
         let mut out = Vec::new();
-        let mut edits = Edits {
-            plan,
-            masks: &self.masks,
-            keys: &self.keys,
-            workspace: &mut self.workspace,
-            replaced: 0,
-        };
+        let mut edits = Edits { plan, masks: &self.masks, keys: &self.keys, hits: &mut self.hits };
         let changed = machine.rewrite(shown, bytes, &mut edits, &mut out)?;
         Ok(changed.then_some(out))
     }

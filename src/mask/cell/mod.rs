@@ -25,7 +25,6 @@
 mod address;
 mod bytes;
 mod document;
-mod filler;
 mod fixed;
 mod integer;
 mod keys;
@@ -40,8 +39,6 @@ mod text;
 
 use crate::model::mask::Strategy;
 
-pub use filler::Filler;
-pub use filler::same_length_filler;
 pub use keys::Keys;
 pub use ours::is_ours;
 pub use shape::Field;
