@@ -2,9 +2,9 @@
 
 use crate::judge::policy::Masks;
 use crate::mask::cell::{self, Format, Keys, Replaced, Shape};
+use crate::mask::over::{may_be_a_number, write_over};
 use crate::mask::plan::{Manner, Plan, Treatment};
 use crate::mask::reach::Reach;
-use crate::model::entity::Entity;
 use crate::model::mask::{Derived, Strategy};
 use crate::scan::{Detector, Hit};
 use crate::wire::{Edit, Editor, Part};
@@ -120,9 +120,15 @@ impl Edits<'_> {
             out.extend(value.get(kept..range.start).unwrap_or_default());
             let found = value.get(range.clone()).unwrap_or_default();
             match manner {
-                Manner::InPlace => fill(found, out),
-                Manner::Json if has_digits_alone(hit.entity) => nines(found, out),
-                Manner::Text | Manner::Json => stand_in(protection.strategy, found, self.keys, out),
+                Manner::Text => stand_in(protection.strategy, found, self.keys, out),
+                Manner::Json if !may_be_a_number(hit.entity) => {
+                    stand_in(protection.strategy, found, self.keys, out);
+                }
+                Manner::InPlace | Manner::Json => {
+                    let start = out.len();
+                    out.extend(found);
+                    write_over(hit.entity, out.get_mut(start..).unwrap_or_default());
+                }
             }
             kept = range.end;
         }
@@ -151,25 +157,6 @@ impl Edits<'_> {
 fn stand_in(strategy: Strategy, found: &[u8], keys: &Keys, out: &mut Vec<u8>) {
     let shape = Shape::Text { max_chars: None, pads: false };
     let _nothing_for_null = cell::replace(strategy, &shape, Format::Text, found, keys, out);
-}
-
-/// As many bytes, none of which is special in the text form of any type.
-fn fill(found: &[u8], out: &mut Vec<u8>) {
-    if found.iter().any(u8::is_ascii_alphabetic) {
-        out.extend(found.iter().map(|_| b'*'));
-    } else {
-        nines(found, out);
-    }
-}
-
-/// A number stays one.
-fn nines(found: &[u8], out: &mut Vec<u8>) {
-    out.extend(found.iter().map(|byte| if byte.is_ascii_digit() { b'9' } else { *byte }));
-}
-
-/// Their values may stand in JSON as a number.
-const fn has_digits_alone(entity: Entity) -> bool {
-    matches!(entity, Entity::Pan | Entity::UsSsn | Entity::Phone)
 }
 
 /// Resolves JSON's escapes of ASCII characters; everything else stays.

@@ -4,8 +4,11 @@
 //!
 //! A value that is cut by the end of a piece, as copied data may be, is not found.
 
+use std::ops::Range;
+
 use memchr::memmem;
 
+use crate::mask::over::write_over;
 use crate::scan::{Detector, Hit};
 
 /// `bytes` without the values in them; `None` where there are none.
@@ -14,12 +17,14 @@ pub fn hidden(detector: &Detector, hits: &mut Vec<Hit>, bytes: &[u8]) -> Option<
     detector.scan(bytes, hits);
     let mut copy = None;
     for hit in hits.iter() {
-        write_over(copy.get_or_insert_with(|| bytes.to_vec()), hit.range.start, hit.range.end);
+        let copy = copy.get_or_insert_with(|| bytes.to_vec());
+        write_over(hit.entity, copy.get_mut(hit.range.clone()).unwrap_or_default());
     }
     for spelling in [&b"PASSWORD"[..], b"password", b"Password"] {
         for at in memmem::find_iter(bytes, spelling) {
-            if let Some((start, end)) = literal(bytes, at + spelling.len()) {
-                write_over(copy.get_or_insert_with(|| bytes.to_vec()), start, end);
+            if let Some(inside) = literal(bytes, at + spelling.len()) {
+                let copy = copy.get_or_insert_with(|| bytes.to_vec());
+                copy.get_mut(inside).unwrap_or_default().fill(b'*');
             }
         }
     }
@@ -27,7 +32,7 @@ pub fn hidden(detector: &Detector, hits: &mut Vec<Hit>, bytes: &[u8]) -> Option<
 }
 
 /// The inside of the quoted text that follows the word `PASSWORD`.
-fn literal(bytes: &[u8], after: usize) -> Option<(usize, usize)> {
+fn literal(bytes: &[u8], after: usize) -> Option<Range<usize>> {
     let rest = bytes.get(after..)?;
     let blanks = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let mut start = after + blanks;
@@ -43,18 +48,9 @@ fn literal(bytes: &[u8], after: usize) -> Option<(usize, usize)> {
         match (bytes.get(end)?, bytes.get(end + 1)) {
             (b'\'', Some(b'\'')) => end += 2,
             (b'\\', Some(_)) if escapes => end += 2,
-            (b'\'', _) => return Some((start, end)),
+            (b'\'', _) => return Some(start..end),
             (_, _) => end += 1,
         }
-    }
-}
-
-/// A number stays one and a text stays text, so that a statement can still be read.
-fn write_over(copy: &mut [u8], start: usize, end: usize) {
-    let Some(value) = copy.get_mut(start..end) else { return };
-    let filler = if value.iter().any(u8::is_ascii_alphabetic) { b'*' } else { b'9' };
-    for byte in value.iter_mut().filter(|byte| filler == b'*' || byte.is_ascii_digit()) {
-        *byte = filler;
     }
 }
 
@@ -78,7 +74,9 @@ mod tests {
                 "alter role a password\n e'a\\'b' valid",
                 Some("alter role a password\n e'****' valid"),
             ),
-            ("CREATE USER a Password '1234'", Some("CREATE USER a Password '9999'")),
+            ("CREATE USER a Password '1234'", Some("CREATE USER a Password '****'")),
+            ("CREATE USER a Password '!?.4'", Some("CREATE USER a Password '****'")),
+            ("SELECT 'ftp://u:!?.@host.example'", Some("SELECT 'ftp://u:***@host.example'")),
             ("SELECT password FROM t WHERE a = 'x'", None),
             ("ALTER ROLE a PASSWORD NULL", None),
             ("ALTER ROLE a PASSWORD 'cut", None),

@@ -6,6 +6,7 @@ pub mod cell;
 pub mod edit;
 pub mod guard;
 pub mod hide;
+mod over;
 pub mod plan;
 pub mod reach;
 mod types;
