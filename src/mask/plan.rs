@@ -13,8 +13,8 @@ use crate::model::facts::{Copy, CopyFormat, CopySource, Draws, Facts, Outputs};
 use crate::model::mask::{Derived, Strategy};
 use crate::wire::Column;
 
-/// What is done to the values of one result.
-#[derive(Debug)]
+/// What is done to the values of one result. By default there are none, and words are only searched.
+#[derive(Debug, Default)]
 pub struct Plan {
     pub(super) columns: Box<[Treatment]>,
     pub(super) reach: Reach,
@@ -83,7 +83,7 @@ impl Plan {
             let mut found = stored.map(|column| catalogue.column(column.table, column.attribute));
             found.any(|column| column == catalogue::Column::Unknown)
         });
-        Self { columns: treatments, reach, unknown, named: Box::default() }
+        Self { columns: treatments, reach, unknown, ..Self::default() }
     }
 
     /// For the copy that a statement makes; `None` where nothing is known of its form, so that
@@ -142,10 +142,10 @@ impl Plan {
                 })
                 .collect(),
         };
-        Some(Self { columns: treatments, reach, unknown: false, named: Box::default() })
+        Some(Self { columns: treatments, reach, ..Self::default() })
     }
 
-    /// For answers that have no columns.
+    /// For errors and notices. `before` has been reached by what came before.
     #[must_use]
     pub fn of_words(
         facts: Option<&Facts>,
@@ -156,7 +156,7 @@ impl Plan {
         let reach = Reach::of(facts, catalogue, masks).and(before.clone());
         let statements = facts.into_iter().flat_map(|facts| &facts.statements);
         let named = statements.flat_map(|it| &it.relations).map(|it| it.name.clone());
-        Self { columns: Box::default(), reach, unknown: false, named: named.collect() }
+        Self { reach, named: named.collect(), ..Self::default() }
     }
 
     /// No row has anything replaced.

@@ -7,9 +7,10 @@ use crate::mask::catalogue::{Catalogue, Touch};
 use crate::model::facts::{Access, Body, Code, Draws, Effects, Facts, Origin, Spelling, Statement};
 
 /// What an answer may be made of, beside columns whose origin is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
     /// Nothing protected.
+    #[default]
     Clean,
     /// Protected columns of these names.
     Columns(Vec<Box<str>>),

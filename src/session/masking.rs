@@ -96,8 +96,8 @@ impl Masking {
         }
     }
 
-    /// What speaks against a statement for the sake of what is protected.
-    /// `is_first`: nothing that came before it is still to end.
+    /// What speaks against a statement for the sake of what is protected. `is_first`: nothing that
+    /// came before it is still to end.
     pub(super) fn objection(
         &mut self,
         asked: &Asked,
@@ -106,7 +106,7 @@ impl Masking {
     ) -> Option<Objection> {
         let catalogue = self.catalogue.as_ref().map(|cell| cell.load());
         let reach = Reach::of(Some(facts), catalogue.as_deref(), &self.masks);
-        let before = std::mem::replace(&mut self.reached, Reach::Clean);
+        let before = std::mem::take(&mut self.reached);
         self.reached = if is_first { reach } else { before.and(reach) };
         objection(facts, &asked.text, &asked.parameters, catalogue.as_deref(), &self.masks)
     }
@@ -167,7 +167,7 @@ impl Masking {
                 Some((of, plan)) if of == number => plan,
                 // The machine knows no form for it either, and says so.
                 Some(_) | None => {
-                    words = Plan::of_words(None, None, &self.masks, &Reach::Clean);
+                    words = Plan::default();
                     &words
                 }
             },
@@ -190,8 +190,12 @@ impl Masking {
                 words = Plan::of_words(facts, catalogue.as_deref(), &self.masks, &before);
                 &words
             }
+            // They are searched, whatever the statement.
             Shown::Description | Shown::Aside => {
-                words = Plan::of_words(None, None, &self.masks, &Reach::Clean);
+                if self.masks.detector().is_none() {
+                    return Ok(None);
+                }
+                words = Plan::default();
                 &words
             }
         };
@@ -274,6 +278,7 @@ impl Session {
         true
     }
 
+    /// The session's deadline, if it has one, is for looking at the catalogue again.
     pub(super) fn looks_for_catalogue(&self) -> bool {
         let Phase::Open(open) = &self.phase else { return false };
         open.masking.as_ref().is_some_and(|it| matches!(it.defined, Defined::Change { .. }))

@@ -54,48 +54,10 @@ pub(super) fn replace(
         }
         return Some(());
     }
-    match cell.shape {
-        Shape::Array(..) | Shape::Composite(_) => descend(Some(strategy), cell, keys, out, depth),
-        Shape::Text { .. }
-        | Shape::Json
-        | Shape::Jsonb
-        | Shape::Xml
-        | Shape::Bytea
-        | Shape::Bool
-        | Shape::Int2
-        | Shape::Int4
-        | Shape::Int8
-        | Shape::Oid
-        | Shape::Float4
-        | Shape::Float8
-        | Shape::Numeric { .. }
-        | Shape::Money
-        | Shape::Date
-        | Shape::Time
-        | Shape::Timetz
-        | Shape::Timestamp
-        | Shape::Timestamptz
-        | Shape::Interval
-        | Shape::Uuid
-        | Shape::Inet
-        | Shape::Cidr
-        | Shape::Macaddr
-        | Shape::Macaddr8
-        | Shape::Bit
-        | Shape::Varbit
-        | Shape::TsVector
-        | Shape::TsQuery
-        | Shape::Point
-        | Shape::Line
-        | Shape::Lseg
-        | Shape::Box
-        | Shape::Path
-        | Shape::Polygon
-        | Shape::Circle
-        | Shape::Range
-        | Shape::Multirange
-        | Shape::Enum(_)
-        | Shape::Opaque => super::scalar(strategy, cell, keys, out),
+    if let Shape::Array(..) | Shape::Composite(_) = cell.shape {
+        descend(Some(strategy), cell, keys, out, depth)
+    } else {
+        super::scalar(strategy, cell, keys, out)
     }
 }
 
