@@ -15,6 +15,7 @@ use crate::config::target::{self, Names};
 use crate::config::{Config, Diagnostic, access, node, notifier, policy};
 use crate::identity::vault::Vault;
 use crate::identity::{Account, Group, Issuer};
+use crate::model::hex::hex;
 use crate::model::target::{Connection, Listener, Target};
 
 /// Reads `path` and everything that it includes. Problems are ordered by file and line.
@@ -308,7 +309,7 @@ pub(super) fn version(sources: &[Source]) -> String {
         digest.update(source.text.as_bytes());
     }
     let digest = digest.finish();
-    digest.as_ref().iter().take(VERSION_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    hex(digest.as_ref().get(..VERSION_BYTES).unwrap_or_default())
 }
 
 /// Enough to tell any two configurations of one node apart.

@@ -6,6 +6,7 @@ pub mod command;
 pub mod entity;
 pub mod event;
 pub mod facts;
+pub mod hex;
 pub mod identity;
 pub mod inert;
 pub mod mask;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::model::hex::hex;
 use crate::record::block::{BlockHeader, BlockKind};
 use crate::record::disk::write_small;
 use crate::record::reader::{Blocks, Ending, ReadError, Segment, Step, segments};
@@ -175,7 +176,7 @@ fn keep_torn(segment: &Segment, seal: &mut Seal) -> Result<(), RecoverError> {
     torn.truncate(last);
     if !torn.is_empty() {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &torn);
-        seal.torn_sha256 = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        seal.torn_sha256 = hex(digest.as_ref());
         seal.torn_bytes = torn.len() as u64;
         write(&segment.path.with_extension("torn"), &torn)?;
     }

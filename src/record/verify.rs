@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::model::hex::hex;
 use crate::record::block::{BlockHeader, BlockKind};
 use crate::record::index;
 use crate::record::ledger::Rest;
@@ -537,8 +538,7 @@ fn torn_fits(path: &Path, seal: &Seal) -> bool {
     }
     std::fs::read(path.with_extension("torn")).is_ok_and(|torn| {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &torn);
-        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-            == seal.torn_sha256
+        hex(digest.as_ref()) == seal.torn_sha256
     })
 }
 

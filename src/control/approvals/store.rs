@@ -19,6 +19,7 @@ use crate::control::approvals::now_ms;
 use crate::control::approvals::outbox::{self, News};
 use crate::limits::{APPROVALS_KEPT_MAX, APPROVALS_KEPT_MS, APPROVALS_LISTED_MAX};
 use crate::model::approval::{ApprovalId, HoldRequest};
+use crate::model::hex::hex;
 use crate::model::time::NS_PER_MS;
 
 #[derive(Debug, thiserror::Error)]
@@ -223,10 +224,6 @@ fn line_of(request: &HoldRequest, now_ms: u64) -> ApprovalLine {
         votes: Vec::<VoteLine>::new(),
         reason: None,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The request as JSON in `line`; beside it what is searched for.

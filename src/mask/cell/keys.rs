@@ -7,6 +7,7 @@ use fpe::ff1::FF1;
 use zeroize::Zeroizing;
 
 use super::numerals;
+use crate::model::hex::hex;
 
 /// Keys of all strategies. Has neither `Debug` nor `Clone`.
 pub struct Keys {
@@ -152,11 +153,6 @@ impl Draw<'_> {
         let wide = u128::from_be_bytes(self.bytes());
         u64::try_from(wide.checked_rem(u128::from(end)).unwrap_or_default()).unwrap_or_default()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }
 
 fn copy(to: &mut [u8; 32], from: &[u8]) {

@@ -6,11 +6,12 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use md5::{Digest as _, Md5};
 
 use crate::limits::LOGIN_MESSAGE_BYTES_MAX;
+use crate::model::hex::hex;
 use crate::model::secret::Secret;
 use crate::model::session::Leg;
 use crate::wire::postgres::encode;
 use crate::wire::postgres::frame::{Body, HEADER_BYTES, Header};
-use crate::wire::postgres::message::{self, Malformed, Reader, hex};
+use crate::wire::postgres::message::{self, Malformed, Reader};
 use crate::wire::postgres::scram::{self, Binding, ScramError};
 use crate::wire::postgres::startup::Startup;
 use crate::wire::{CancelKey, Fault, Report, Said, Step, TlsFacts, UpstreamLogin};

@@ -2,6 +2,7 @@
 //! Knows shapes, not states: which message may come when is the relay's matter.
 
 use crate::limits::{CANCEL_SECRET_BYTES_MAX, NAME_BYTES_MAX};
+use crate::model::hex::hex;
 use crate::model::session::{Leg, Parameter};
 use crate::wire::{Column, Fault};
 
@@ -188,14 +189,6 @@ fn parameter(value: &[u8], binary: bool) -> Parameter {
         Ok(text) if !binary => Parameter::Text(text.to_owned()),
         Ok(_) | Err(_) => Parameter::Binary(hex(value)),
     }
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
