@@ -10,6 +10,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use self::screen::{CommandError, Screen};
 use self::text::Paint;
 
+use crate::observe::log::chain;
+
 pub mod approvals;
 /// Asks the running narrows.
 mod asking;
@@ -209,19 +211,6 @@ impl Context {
 pub fn fail(error: &dyn std::error::Error) -> Exit {
     complain(&chain(error));
     Exit::Failure
-}
-
-/// An error and its causes in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        line.push_str(": ");
-        line.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    line
 }
 
 /// Runs a command that waits for sockets or processes.

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use crate::cli::complain;
 use crate::cli::text::{self, Paint, counted, visible};
-use crate::cli::{chain, complain};
 use crate::model::session::{Exchange, Parameter, SessionId};
+use crate::observe::log::chain;
 use crate::record::reader::{FindError, ReadError};
 
 /// Why a command over recordings cannot do its work.

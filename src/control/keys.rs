@@ -21,6 +21,7 @@ use crate::limits::{
     ISSUER_ANSWER_BYTES_MAX, KEYS_REFRESH_S, KEYS_REFRESH_S_MAX, KEYS_REFRESH_S_MIN,
     KEYS_RETRY_MS_MIN,
 };
+use crate::observe::log::chain;
 
 /// How often issuers are asked.
 #[derive(Clone, Copy, Debug)]
@@ -178,16 +179,4 @@ fn read_file(path: &Path) -> Result<Answer, RefreshError> {
 
 fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -19,6 +19,7 @@ use crate::identity::{UrlError, trustworthy_url};
 use crate::limits::{
     NEWS_AGAIN_MS, NEWS_ANSWER_BYTES_MAX, NEWS_ANSWER_MS_MAX, NEWS_RETRY_MS, NEWS_UNDER_WAY_MAX,
 };
+use crate::observe::log::chain;
 
 mod message;
 
@@ -169,18 +170,6 @@ fn jittered(wait_ms: u64, id: &str, attempts: u32) -> u64 {
     let dice = foldhash::fast::FixedState::default().hash_one((id, attempts));
     let fifth = wait_ms / 5;
     wait_ms - fifth + dice % (2 * fifth + 1)
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 const IDLE_MS: u64 = 60_000;

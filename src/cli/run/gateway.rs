@@ -13,7 +13,6 @@ use hdrhistogram::Histogram;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::cli::chain;
 use crate::cli::run::{StartError, workers};
 use crate::config::{self, Config, Workers};
 use crate::control::Fleet;
@@ -26,6 +25,7 @@ use crate::limits;
 use crate::mask::cell::Keys;
 use crate::model::event::{AuditEvent, What};
 use crate::model::session::KillScope;
+use crate::observe::log::chain;
 use crate::observe::metrics::{self, KeySetState, NodeView, RecorderStats, WorkerReport};
 use crate::observe::sink::EventQueue;
 use crate::record::Recorder;

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 
-use crate::cli::{Context, Exit, chain, complain, fail};
+use crate::cli::{Context, Exit, complain, fail};
 use crate::config::{self, Config, DriverChoice, Sink};
 use crate::control::admin::{Admin, AdminError, Reach};
 use crate::control::approvals::{Approvals, StoreError, Waiter};
@@ -24,7 +24,7 @@ use crate::io::tls::{TlsConfigError, server_config};
 use crate::limits;
 use crate::mask::catalogue::Cell;
 use crate::model::target::{Connection, Target};
-use crate::observe::log::{self, LogError};
+use crate::observe::log::{self, LogError, chain};
 use crate::observe::sink::{EventQueue, EventSink, SinkError};
 use crate::record::{Recorder, RecordingConfig};
 use crate::session::Protected;

@@ -9,10 +9,10 @@ use std::thread::JoinHandle;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::sync::mpsc::Sender;
 
-use crate::cli::chain;
 use crate::cli::run::StartError;
 use crate::io::{Driver, DriverError, DriverKind, Shard};
 use crate::limits::CLASSIFIER_STACK_BYTES;
+use crate::observe::log::chain;
 use crate::observe::metrics;
 use crate::observe::sink::EventQueue;
 use crate::record::Recorder;

@@ -9,13 +9,14 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::control::catalogue::views::Learnt;
-use crate::control::catalogue::{Place, Rules, chain, read_again};
+use crate::control::catalogue::{Place, Rules, read_again};
 use crate::identity::lease::Lessor;
 use crate::limits::{
     CATALOGUE_GAP_MS, CATALOGUE_GAP_MS_MAX, CATALOGUE_KEPT_MS, CATALOGUE_READ_MS_MAX,
     CATALOGUE_REFRESH_MS, CATALOGUE_STALE_MS_MAX, CATALOGUES_MAX,
 };
 use crate::mask::catalogue::{Catalogue, Cell, Raw};
+use crate::observe::log::chain;
 
 /// How often catalogues are read.
 #[derive(Clone, Copy, Debug)]

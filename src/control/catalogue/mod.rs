@@ -84,15 +84,3 @@ async fn read_again(
         Err(_elapsed) => Err(ReadError::TooLate { most }),
     }
 }
-
-/// An error and its causes on one line.
-fn chain(error: &ReadError) -> String {
-    let mut line = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
-}
