@@ -8,6 +8,7 @@
 
 mod calls;
 mod clauses;
+mod extent;
 mod lex;
 mod parsed;
 mod scan;
