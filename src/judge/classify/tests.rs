@@ -1,8 +1,11 @@
 //! What the caches may and may not change.
 
+use std::collections::BTreeSet;
+
 use super::postgres::tests::corpus::CORPUS;
 use super::*;
 use crate::model::command::Lexing;
+use crate::model::facts::Access;
 
 fn fresh(text: &[u8]) -> Arc<Facts> {
     Classifier::new().facts(Language::PostgresSql, Lexing::default(), text)
@@ -14,15 +17,35 @@ fn said(facts: &Facts) -> String {
 }
 
 /// A generator of our own, so that a failure can be had again.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 >> 11).unwrap() % bound
     }
+}
+
+/// For comparing what has no order.
+pub(super) fn words<'w>(words: impl IntoIterator<Item = &'w str>) -> BTreeSet<String> {
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// Relations as `r:schema.name`, by how they are touched.
+pub(super) fn touched(facts: &Facts) -> BTreeSet<String> {
+    let relations = facts.statements.iter().flat_map(|statement| &statement.relations);
+    let named = relations.map(|relation| {
+        let access = match relation.access {
+            Access::Read => 'r',
+            Access::Write => 'w',
+            Access::Define => 'd',
+        };
+        let schema = relation.schema.as_ref().map(|schema| format!("{schema}."));
+        format!("{access}:{}{}", schema.unwrap_or_default(), relation.name)
+    });
+    named.collect()
 }
 
 /// Pieces that change what a text is, and pieces that only look as if.

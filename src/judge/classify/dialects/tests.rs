@@ -4,9 +4,8 @@ mod mysql;
 mod sqlite;
 mod tsql;
 
-use std::collections::BTreeSet;
-
 use super::*;
+use crate::judge::classify::tests::{Random, touched, words};
 use crate::limits::CLASSIFIER_STACK_BYTES;
 
 type Museum = &'static [(&'static str, &'static str, &'static str, &'static str)];
@@ -19,24 +18,6 @@ const MUSEUMS: [(Dialect, Museum, usize); 3] = [
 
 fn facts(dialect: Dialect, text: &str) -> Facts {
     read(dialect, Lexing::default(), text.as_bytes())
-}
-
-fn words<'w>(words: impl IntoIterator<Item = &'w str>) -> BTreeSet<String> {
-    words.into_iter().map(str::to_owned).collect()
-}
-
-fn touched(facts: &Facts) -> BTreeSet<String> {
-    let relations = facts.statements.iter().flat_map(|statement| &statement.relations);
-    let named = relations.map(|relation| {
-        let access = match relation.access {
-            Access::Read => 'r',
-            Access::Write => 'w',
-            Access::Define => 'd',
-        };
-        let schema = relation.schema.as_ref().map(|schema| format!("{schema}."));
-        format!("{access}:{}{}", schema.unwrap_or_default(), relation.name)
-    });
-    named.collect()
 }
 
 #[test]
@@ -67,18 +48,6 @@ fn every_statement_has_a_verb() {
             let facts = facts(dialect, text);
             assert!(facts.statements.iter().all(|statement| !statement.verb.is_empty()), "{text}");
         }
-    }
-}
-
-/// A generator of our own, so that a failure can be had again.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 11).unwrap() % bound
     }
 }
 

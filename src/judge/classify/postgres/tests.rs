@@ -8,27 +8,10 @@ mod museum;
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::judge::classify::tests::{touched, words};
 use crate::limits::{CLASSIFIER_STACK_BYTES, PARSED_TEXT_BYTES_MAX};
-use crate::model::facts::{Access, Definition};
+use crate::model::facts::Definition;
 use corpus::CORPUS;
-
-fn words<'w>(words: impl IntoIterator<Item = &'w str>) -> BTreeSet<String> {
-    words.into_iter().map(str::to_owned).collect()
-}
-
-fn touched(facts: &Facts) -> BTreeSet<String> {
-    let relations = facts.statements.iter().flat_map(|statement| &statement.relations);
-    let named = relations.map(|relation| {
-        let access = match relation.access {
-            Access::Read => 'r',
-            Access::Write => 'w',
-            Access::Define => 'd',
-        };
-        let schema = relation.schema.as_ref().map(|schema| format!("{schema}."));
-        format!("{access}:{}{}", schema.unwrap_or_default(), relation.name)
-    });
-    named.collect()
-}
 
 #[test]
 fn every_statement_of_the_corpus_does_what_it_says_there() {
