@@ -465,4 +465,4 @@ pub fn now_ms() -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::control) mod tests;

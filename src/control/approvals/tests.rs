@@ -95,18 +95,37 @@ fn bearer(issuer: &str, subject: &str, claims: &[(&str, &str)]) -> Human {
 /// A request that `digest` tells from others, for two of the group.
 fn request(digest: u8, quorum: u16) -> HoldRequest {
     let claims = BTreeMap::from([("actor".to_owned(), ClaimValue::Text("Carol".to_owned()))]);
+    let plain = sample();
+    let principal = Principal {
+        account: "ci".into(),
+        issuer: "github".into(),
+        claims: Arc::new(claims),
+        ..(*plain.principal).clone()
+    };
+    let reviewers = [Reviewer::Group("dba".to_owned()), Reviewer::User("carol".to_owned())].into();
+    let terms = HoldTerms { reviewers, quorum, ..(*plain.terms).clone() };
+    HoldRequest {
+        digest: [digest; 32],
+        principal: Arc::new(principal),
+        terms: Arc::new(terms),
+        ..plain
+    }
+}
+
+/// A request that anybody who operates Narrows may decide.
+pub(in crate::control) fn sample() -> HoldRequest {
     HoldRequest {
         id: ApprovalId(uuid::Uuid::now_v7()),
-        digest: [digest; 32],
+        digest: [0; 32],
         session: SessionId(uuid::Uuid::now_v7()),
         exchange: 1,
         principal: Arc::new(Principal {
-            account: "ci".into(),
-            issuer: "github".into(),
+            account: "deploy".into(),
+            issuer: "ci".into(),
             subject: "repo:acme/shop".into(),
             token_id: None,
             expires_unix_s: 0,
-            claims: Arc::new(claims),
+            claims: Arc::default(),
         }),
         target: "shop".into(),
         database: "shop".into(),
@@ -117,9 +136,8 @@ fn request(digest: u8, quorum: u16) -> HoldRequest {
         rule: "p/updates".to_owned(),
         in_transaction: false,
         terms: Arc::new(HoldTerms {
-            reviewers: vec![Reviewer::Group("dba".to_owned()), Reviewer::User("carol".to_owned())]
-                .into(),
-            quorum,
+            reviewers: Arc::default(),
+            quorum: 1,
             stands_ms: 600_000,
             wait_ms: 55_000,
             in_transaction: true,

@@ -5,11 +5,10 @@ use std::time::Instant;
 
 use super::*;
 use crate::control::api::{ApprovalLine, DecideRequest};
+use crate::control::approvals::tests::sample;
 use crate::control::approvals::{Human, Waiter};
 use crate::identity::vault::Vault;
-use crate::model::approval::{ApprovalId, Decision, HoldRequest, HoldTerms};
-use crate::model::identity::Principal;
-use crate::model::session::SessionId;
+use crate::model::approval::{Decision, HoldRequest, HoldTerms};
 use crate::model::target::SecretSource;
 use crate::observe::sink::{EventQueue, EventSink};
 
@@ -168,36 +167,9 @@ fn webhook(name: &str, url: &str) -> Notifier {
 }
 
 fn request(digest: u8, stands_ms: u64) -> HoldRequest {
-    HoldRequest {
-        id: ApprovalId(uuid::Uuid::now_v7()),
-        digest: [digest; 32],
-        session: SessionId(uuid::Uuid::now_v7()),
-        exchange: 1,
-        principal: Arc::new(Principal {
-            account: "deploy".into(),
-            issuer: "ci".into(),
-            subject: "repo:acme/shop".into(),
-            token_id: None,
-            expires_unix_s: 0,
-            claims: Arc::default(),
-        }),
-        target: "shop".into(),
-        database: "shop".into(),
-        peer: "127.0.0.1:5000".parse().unwrap(),
-        text: b"UPDATE t SET a = 1 WHERE b = 2".as_slice().into(),
-        parameters: Vec::new(),
-        effects: vec!["update"],
-        rule: "p/updates".to_owned(),
-        in_transaction: false,
-        terms: Arc::new(HoldTerms {
-            reviewers: Arc::default(),
-            quorum: 1,
-            stands_ms,
-            wait_ms: 55_000,
-            in_transaction: true,
-        }),
-        unix_ns: 1_700_000_000_000_000_000,
-    }
+    let plain = sample();
+    let terms = HoldTerms { stands_ms, ..(*plain.terms).clone() };
+    HoldRequest { digest: [digest; 32], terms: Arc::new(terms), ..plain }
 }
 
 #[test]

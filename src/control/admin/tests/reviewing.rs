@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::control::api::ApprovalLine;
+use crate::control::approvals::tests::sample;
 use crate::control::approvals::{People, Waiter};
 use crate::identity::tests::{Signer, b64, issuer, shared};
 use crate::identity::{Account, ClaimRule, Gate, Group, Issuer, KeyRing, KeySet, Pattern};
 use crate::limits::REVIEW_TOKEN_AGE_S_MAX;
 use crate::model::approval::{Decision, HoldRequest, HoldTerms, Reviewer};
-use crate::model::identity::Principal;
 
 /// A gateway whose `dba` are the tokens of `okta` with that group; `ci` is the issuer of bots, and
 /// `okta` has one too.
@@ -95,35 +95,13 @@ fn human_claims() -> Value {
 }
 
 fn request() -> HoldRequest {
+    let plain = sample();
+    let reviewers = [Reviewer::Group("dba".to_owned())].into();
     HoldRequest {
-        id: ApprovalId(uuid::Uuid::now_v7()),
         digest: [0xab; 32],
-        session: SessionId(uuid::Uuid::now_v7()),
-        exchange: 1,
-        principal: Arc::new(Principal {
-            account: "deploy".into(),
-            issuer: "ci".into(),
-            subject: "repo:acme/shop".into(),
-            token_id: None,
-            expires_unix_s: 0,
-            claims: Arc::default(),
-        }),
-        target: "shop".into(),
-        database: "shop".into(),
-        peer: "127.0.0.1:5000".parse().unwrap(),
-        text: b"UPDATE t SET a = 1 WHERE b = 2".as_slice().into(),
-        parameters: Vec::new(),
-        effects: vec!["update"],
-        rule: "p/updates".to_owned(),
-        in_transaction: false,
-        terms: Arc::new(HoldTerms {
-            reviewers: vec![Reviewer::Group("dba".to_owned())].into(),
-            quorum: 1,
-            stands_ms: 600_000,
-            wait_ms: 55_000,
-            in_transaction: true,
-        }),
+        terms: Arc::new(HoldTerms { reviewers, ..(*plain.terms).clone() }),
         unix_ns: now_s() * 1_000_000_000,
+        ..plain
     }
 }
 
