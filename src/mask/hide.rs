@@ -5,8 +5,9 @@
 //! A value that is cut by the end of a piece, as copied data may be, is not found.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use crate::mask::over::write_over;
 use crate::scan::{Detector, Hit};
@@ -20,9 +21,9 @@ pub fn hidden(detector: &Detector, hits: &mut Vec<Hit>, bytes: &[u8]) -> Option<
         let copy = copy.get_or_insert_with(|| bytes.to_vec());
         write_over(hit.entity, copy.get_mut(hit.range.clone()).unwrap_or_default());
     }
-    for spelling in [&b"PASSWORD"[..], b"password", b"Password"] {
-        for at in memmem::find_iter(bytes, spelling) {
-            if let Some(inside) = literal(bytes, at + spelling.len()) {
+    for spelling in &*SPELLINGS {
+        for at in spelling.find_iter(bytes) {
+            if let Some(inside) = literal(bytes, at + spelling.needle().len()) {
                 let copy = copy.get_or_insert_with(|| bytes.to_vec());
                 copy.get_mut(inside).unwrap_or_default().fill(b'*');
             }
@@ -30,6 +31,10 @@ pub fn hidden(detector: &Detector, hits: &mut Vec<Hit>, bytes: &[u8]) -> Option<
     }
     copy
 }
+
+/// Made once: every request is searched for them.
+static SPELLINGS: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| ["PASSWORD", "password", "Password"].map(Finder::new));
 
 /// The inside of the quoted text that follows the word `PASSWORD`.
 fn literal(bytes: &[u8], after: usize) -> Option<Range<usize>> {
