@@ -368,6 +368,8 @@ pub const ADMIN_REQUEST_MS_MAX: u64 = 5_000;
 pub const WORKER_REPORT_MS_MAX: u64 = 2_000;
 /// Sessions told to end have this long to end before the answer counts those that have.
 pub const KILL_MS_MAX: u64 = 5_000;
+/// Workers told to judge by new tables have this long to answer that they do.
+pub const RELOAD_MS_MAX: u64 = 5_000;
 /// An answer that the operator's commands read from the admin socket: 100,000 sessions fit.
 pub const ADMIN_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A command gives up on an admin socket that has not answered by then; reloads read files.
@@ -376,6 +378,7 @@ pub const ADMIN_ANSWER_MS_MAX: u64 = 60_000;
 pub const ADMIN_CONVERSATION_MS_MAX: u64 = 120_000;
 const _: () = assert!(ADMIN_CONVERSATION_MS_MAX > ADMIN_ANSWER_MS_MAX);
 const _: () = assert!(ADMIN_ANSWER_MS_MAX > KILL_MS_MAX + ADMIN_REQUEST_MS_MAX);
+const _: () = assert!(ADMIN_ANSWER_MS_MAX > RELOAD_MS_MAX + ADMIN_REQUEST_MS_MAX);
 /// To connect to a target and log in, before its catalogue is read.
 pub const CATALOGUE_CONNECT_MS_MAX: u64 = 5_000;
 /// One statement of such a reading; thousands of relations take a tenth of it.

@@ -7,9 +7,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use narrows::control::Fleet;
 use narrows::control::admin::{Admin, Reach};
 use narrows::control::approvals::Approvals;
+use narrows::control::{Fleet, Swapped};
 use narrows::model::session::{KillScope, SessionId, Totals};
 use narrows::observe::metrics::{
     Counters, Gauges, KeySetState, NodeView, RecorderStats, SessionView, WorkerReport,
@@ -70,9 +70,9 @@ impl Fleet for OneWorker {
     }
 
     /// Fails while sessions live, so that one fleet shows both answers.
-    fn reload(&self) -> Result<String, Vec<String>> {
+    fn reload(&self) -> Result<Swapped, Vec<String>> {
         if self.sessions.lock().unwrap().is_empty() {
-            return Ok("4be1c9".to_owned());
+            return Ok(Swapped { version: "4be1c9".to_owned(), applied: answered(()) });
         }
         Err(vec!["narrows.toml:3: unknown key".to_owned(), "narrows.toml:9: bad".to_owned()])
     }

@@ -1,12 +1,14 @@
 //! `narrows reload`: the configuration anew, whole or not at all.
 
+use crate::cli::text::counted;
 use crate::cli::{Context, Exit, Output, complain};
 use crate::control::client::ClientError;
 
 /// Make the running narrows read its configuration anew
 ///
 /// The whole configuration is swapped, or nothing is: if any part of it is wrong, every mistake is
-/// listed and the configuration in force stays.
+/// listed and the configuration in force stays. The answer comes when live sessions are judged by
+/// the new one.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   narrows check && narrows reload
@@ -32,8 +34,16 @@ pub fn run(_args: &Args, context: &Context) -> Exit {
         }
         Err(error) => return context.unanswered(&error),
     };
-    match context.output {
+    let printed = match context.output {
         Output::Json => context.print_json(&reloaded),
         Output::People => context.print(&format!("configuration {} is in force", reloaded.version)),
+    };
+    if reloaded.workers_silent > 0 {
+        complain(&format!(
+            "{} did not answer in time and may yet judge by the one before: look at `narrows status`",
+            counted(reloaded.workers_silent, "worker", "workers")
+        ));
+        return Exit::Failure;
     }
+    printed
 }

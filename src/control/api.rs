@@ -119,6 +119,9 @@ pub struct Killed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     pub version: String,
+    /// Workers that did not answer in time: they may yet judge by the configuration before it.
+    #[serde(default)]
+    pub workers_silent: u64,
 }
 
 /// Answer to `APPROVALS`, the newest first: `?state=pending`, `?limit=50` and `?before=apr_…` choose

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use crate::control::Fleet;
 use crate::control::api::{self, DecideRequest, Killed, Reloaded, SessionLine, Sessions};
 use crate::control::approvals::{Approvals, Human, Page, StoreError, Undecided};
+use crate::control::{Fleet, Swapped};
 use crate::identity::Rejection;
-use crate::limits::{KILL_MS_MAX, WORKER_REPORT_MS_MAX};
+use crate::limits::{KILL_MS_MAX, RELOAD_MS_MAX, WORKER_REPORT_MS_MAX};
 use crate::model::event::{AuditEvent, What};
 use crate::model::session::KillScope;
 use crate::observe::metrics::{Snapshot, WorkerReport};
@@ -123,17 +123,25 @@ impl Desk {
 
     pub async fn reload(&self, by: &str) -> Result<Reloaded, Vec<String>> {
         let fleet = Arc::clone(&self.fleet);
-        let result = match tokio::task::spawn_blocking(move || fleet.reload()).await {
-            Ok(result) => result,
+        let swapped = match tokio::task::spawn_blocking(move || fleet.reload()).await {
+            Ok(swapped) => swapped,
             Err(error) => Err(vec![format!("the reload ended with a defect: {error}")]),
+        };
+        let result = match swapped {
+            Ok(Swapped { version, applied }) => {
+                let (asked, time) = (applied.len(), Duration::from_millis(RELOAD_MS_MAX));
+                let silent = asked - gather(applied, time).await.len();
+                Ok(Reloaded { version, workers_silent: silent as u64 })
+            }
+            Err(diagnostics) => Err(diagnostics),
         };
         let by = by.to_owned();
         let what = match &result {
-            Ok(version) => What::ConfigReloaded { version: version.clone(), by },
+            Ok(Reloaded { version, .. }) => What::ConfigReloaded { version: version.clone(), by },
             Err(lines) => What::ReloadRefused { reason: lines.join("; "), by },
         };
         self.events.offer(event(what));
-        result.map(|version| Reloaded { version })
+        result
     }
 
     async fn reports(&self) -> Vec<WorkerReport> {

@@ -28,6 +28,13 @@ mod desk;
 /// The admin socket's place in the file system.
 mod socket;
 
+/// A configuration that takes the place of another.
+pub struct Swapped {
+    pub version: String,
+    /// Each worker answers when it judges by the new tables.
+    pub applied: Vec<oneshot::Receiver<()>>,
+}
+
 /// The running gateway, as the admin endpoints see it.
 pub trait Fleet: Send + Sync {
     /// Asks every worker for its state. A worker that is gone drops its sender.
@@ -36,9 +43,9 @@ pub trait Fleet: Send + Sync {
     /// Tells every worker to end the sessions of `scope`; each answers with how many it ended.
     fn kill(&self, scope: &KillScope) -> Vec<oneshot::Receiver<u64>>;
 
-    /// Reads the configuration anew and swaps it whole, or not at all: the version, or one
-    /// diagnostic a line. Blocks; never called on an async thread.
-    fn reload(&self) -> Result<String, Vec<String>>;
+    /// Reads the configuration anew and swaps it whole, or not at all and says why, one diagnostic
+    /// a line. Blocks; never called on an async thread.
+    fn reload(&self) -> Result<Swapped, Vec<String>>;
 
     fn recorder(&self) -> RecorderStats;
 

@@ -62,8 +62,8 @@ pub enum Message {
 /// What a worker must do, and does before it reads its messages. Never lost.
 pub enum Order {
     /// New tables; `listeners` are to be accepted on from now on, those not named by the snapshot
-    /// are closed.
-    Apply { snapshot: Arc<Snapshot>, listeners: Vec<TcpListener> },
+    /// are closed. `applied` is told when sessions are judged by them.
+    Apply { snapshot: Arc<Snapshot>, listeners: Vec<TcpListener>, applied: oneshot::Sender<()> },
     /// Some issuer's keys were refreshed: logins that waited for an unknown key try again.
     KeysRefreshed,
     /// Accept nothing more; end sessions as they fall idle.
@@ -78,6 +78,8 @@ pub struct Standing {
     pub snapshot: Option<Arc<Snapshot>>,
     /// Of all snapshots since the last that was read; the newest may not name them all.
     pub listeners: Vec<TcpListener>,
+    /// Whoever ordered the newest snapshot, or one that it stands for.
+    pub applied: Vec<oneshot::Sender<()>>,
     pub keys_refreshed: bool,
     pub drain: bool,
     pub stop: bool,
@@ -142,9 +144,10 @@ impl Mailbox {
     pub fn order(&self, order: Order) {
         let mut standing = self.orders.standing();
         match order {
-            Order::Apply { snapshot, listeners } => {
+            Order::Apply { snapshot, listeners, applied } => {
                 standing.snapshot = Some(snapshot);
                 standing.listeners.extend(listeners);
+                standing.applied.push(applied);
             }
             Order::KeysRefreshed => standing.keys_refreshed = true,
             Order::Drain => standing.drain = true,

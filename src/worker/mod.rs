@@ -211,6 +211,10 @@ impl Worker {
     fn obey(&mut self, standing: Standing) {
         if let Some(snapshot) = standing.snapshot {
             self.apply(snapshot, standing.listeners);
+            for applied in standing.applied {
+                // Who waited for it may have given up.
+                let _nobody_listens = applied.send(());
+            }
         }
         if standing.keys_refreshed {
             self.retry_unverified();
@@ -223,8 +227,6 @@ impl Worker {
         }
     }
 
-    /// Gives one input to the session at `at` and performs what comes out. A panic in the session
-    /// ends that session alone.
     /// A session that is gone has no use for an approval.
     fn on_decided(&mut self, to: Address, id: ApprovalId, decision: Decision) {
         let is_there = self.slots.get_mut(to).is_some_and(|slot| slot.closing.is_none());
@@ -236,6 +238,8 @@ impl Worker {
         self.drive(to, Input::Decided { id, decision });
     }
 
+    /// Gives one input to the session at `at` and performs what comes out. A panic in the session
+    /// ends that session alone.
     fn drive(&mut self, at: Address, input: Input) {
         let Some(slot) = self.slots.get_mut(at) else { return };
         if slot.closing.is_some() {

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use super::*;
 use crate::config;
 use crate::identity::{Gate, KeyRing};
@@ -208,11 +210,18 @@ fn a_full_mailbox_keeps_no_order_out() {
     let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
     let (kept, dropped) = (listen(), listen());
     let (bind, gone) = (kept.local_addr().unwrap(), dropped.local_addr().unwrap());
-    bench.mailbox.order(Order::Apply { snapshot: tables(&[bind, gone]), listeners: vec![dropped] });
+    let apply = |snapshot: &Arc<Snapshot>, listener: TcpListener| {
+        let (applied, answer) = oneshot::channel();
+        let (snapshot, listeners) = (Arc::clone(snapshot), vec![listener]);
+        bench.mailbox.order(Order::Apply { snapshot, listeners, applied });
+        answer
+    };
+    let mut overtaken = apply(&tables(&[bind, gone]), dropped);
     let newest = tables(&[bind]);
-    let snapshot = Arc::clone(&newest);
-    bench.mailbox.order(Order::Apply { snapshot, listeners: vec![kept] });
+    let mut applied = apply(&newest, kept);
+    assert!(applied.try_recv().is_err(), "nobody has read it");
     bench.turn();
+    assert_eq!((overtaken.try_recv(), applied.try_recv()), (Ok(()), Ok(())));
     assert!(Arc::ptr_eq(&bench.worker.snapshot, &newest));
     assert!(TcpStream::connect(bind).is_ok());
     assert!(TcpStream::connect(gone).is_err(), "the newest tables do not name it");

@@ -15,8 +15,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::cli::run::{StartError, workers};
 use crate::config::{self, Config, Workers};
-use crate::control::Fleet;
 use crate::control::approvals::{Approvals, People};
+use crate::control::{Fleet, Swapped};
 use crate::identity::lease::Lessor;
 use crate::identity::vault::Vault;
 use crate::identity::{Gate, KeyRing, site_key};
@@ -134,7 +134,7 @@ impl Gateway {
 
     /// Reads everything anew and swaps it, or says what is wrong and leaves all as it is.
     pub(super) fn reload_by_signal(&self) -> Result<String, Vec<String>> {
-        let reloaded = self.try_reload();
+        let reloaded = self.try_reload().map(|swapped| swapped.version);
         let by = "SIGHUP".to_owned();
         let what = match &reloaded {
             Ok(version) => What::ConfigReloaded { version: version.clone(), by },
@@ -145,7 +145,7 @@ impl Gateway {
         reloaded
     }
 
-    fn try_reload(&self) -> Result<String, Vec<String>> {
+    fn try_reload(&self) -> Result<Swapped, Vec<String>> {
         let mut current = lock(&self.current);
         let config = config::load(&self.config_path)
             .map_err(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())?;
@@ -163,16 +163,19 @@ impl Gateway {
         let mut added = added.map_err(|error| vec![chain(&error)])?;
         let snapshot = Arc::new(snapshot);
         self.ring.swap(Arc::new(ring)).retire();
-        for mailbox in self.mailboxes.iter() {
+        let apply = |mailbox: &Mailbox| {
+            let (applied, answer) = oneshot::channel();
             // The first worker accepts for all.
             let listeners = std::mem::take(&mut added);
-            mailbox.order(Order::Apply { snapshot: Arc::clone(&snapshot), listeners });
-        }
+            mailbox.order(Order::Apply { snapshot: Arc::clone(&snapshot), listeners, applied });
+            answer
+        };
+        let applied = self.mailboxes.iter().map(apply).collect();
         self.approvals.set_people(people(&config, &self.ring.load()));
         self.approvals.set_notifiers(config.notifiers);
         current.binds = binds;
         current.version.clone_from(&config.version);
-        Ok(config.version)
+        Ok(Swapped { version: config.version, applied })
     }
 
     fn offer(&self, what: What) {
@@ -257,7 +260,7 @@ impl Fleet for Gateway {
         self.ask(|reply| Message::Kill { scope: scope.clone(), reply })
     }
 
-    fn reload(&self) -> Result<String, Vec<String>> {
+    fn reload(&self) -> Result<Swapped, Vec<String>> {
         self.try_reload()
     }
 

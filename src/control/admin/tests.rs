@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::control::Swapped;
 use crate::control::api::KillRequest;
 use crate::control::client::{Client, ClientError};
 use crate::model::session::{KillScope, SessionId, Totals};
@@ -100,9 +101,12 @@ impl Fleet for Flotilla {
         [0, 1].into_iter().map(answer).collect()
     }
 
-    fn reload(&self) -> Result<String, Vec<String>> {
+    fn reload(&self) -> Result<Swapped, Vec<String>> {
         if self.diagnostics.is_empty() {
-            Ok("v2".to_owned())
+            let (applied, answer) = oneshot::channel();
+            applied.send(()).unwrap();
+            let (_gone, silent) = oneshot::channel();
+            Ok(Swapped { version: "v2".to_owned(), applied: vec![answer, silent] })
         } else {
             Err(self.diagnostics.clone())
         }
@@ -284,7 +288,8 @@ fn a_kill_ends_its_scope_and_is_audited_with_the_operator() {
 #[test]
 fn a_reload_answers_with_the_version_or_every_diagnostic() {
     let served = Served::start(Flotilla::new());
-    assert_eq!(served.client().reload().unwrap().version, "v2");
+    let reloaded = served.client().reload().unwrap();
+    assert_eq!((reloaded.version.as_str(), reloaded.workers_silent), ("v2", 1));
     assert_eq!(served.finish()[0].0, "config.reload");
     let diagnostics = vec!["a.toml:1: one".to_owned(), "a.toml:2: two".to_owned()];
     let served = Served::start(Flotilla { diagnostics: diagnostics.clone(), ..Flotilla::new() });
