@@ -18,7 +18,7 @@ help:
 	@echo "make lint            formatting, clippy, documentation; warnings are errors"
 	@echo "make e2e             the end-to-end tests alone"
 	@echo "make demo [KEEP=1]   a guided run against a real PostgreSQL; KEEP=1 leaves it up"
-	@echo "make bench [QUICK=1] direct, PgBouncer and Narrows side by side; the search for values"
+	@echo "make bench [QUICK=1] direct, PgBouncer and Narrows side by side; the path's stages"
 	@echo "make fuzz [T=60]     each fuzz target for T seconds"
 
 setup:
@@ -55,6 +55,7 @@ bench:
 	cargo build --release
 	@bench/relay/run $(if $(QUICK),--quick)
 	@bench/scan/run $(if $(QUICK),3)
+	@QUICK=$(QUICK) cargo bench --quiet --bench stages
 
 fuzz:
 	@tests/support/setup.sh build

@@ -4,6 +4,3 @@ pub mod classify;
 pub mod policy;
 
 pub use classify::Classifier;
-
-#[cfg(test)]
-mod figures;
