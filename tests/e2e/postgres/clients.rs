@@ -35,11 +35,11 @@ macro_rules! client {
 
 client!(psycopg, Role::App, python("psycopg_checks.py"));
 client!(asyncpg, Role::Md5, python("asyncpg_checks.py"));
-client!(node_postgres, Role::Cleartext, node());
+client!(node_postgres, Role::Cleartext, node("checks.mjs"));
 client!(pgjdbc, Role::Cert, java("Checks"));
 client!(pgx, Role::Trust, go("pgx"));
 client!(lib_pq, Role::Plain, go("pq"));
-client!(psql_pg_dump_pgbench, Role::App, shell());
+client!(psql_pg_dump_pgbench, Role::App, shell("checks.sh"));
 
 fn directly(client: &str, version: Version, command: &mut Command) {
     let database = world::database(version, &format!("direct_{client}"));
@@ -65,9 +65,9 @@ pub fn python(script: &str) -> Command {
     command
 }
 
-fn node() -> Command {
+pub fn node(script: &str) -> Command {
     let mut command = Command::new("node");
-    command.arg("--no-deprecation").arg(clients().join("node/checks.mjs"));
+    command.arg("--no-deprecation").arg(clients().join("node").join(script));
     command
 }
 
@@ -87,7 +87,7 @@ pub fn java(class: &str) -> Command {
 }
 
 /// Built from Debian's Go sources alone, without a network.
-fn go(package: &'static str) -> Command {
+pub fn go(package: &'static str) -> Command {
     static BUILDING: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let program = built().join(package);
     let _guard = BUILDING.lock();
@@ -101,8 +101,8 @@ fn go(package: &'static str) -> Command {
     Command::new(program)
 }
 
-fn shell() -> Command {
-    Command::new(clients().join("shell/checks.sh"))
+pub fn shell(script: &str) -> Command {
+    Command::new(clients().join("shell").join(script))
 }
 
 fn support() -> PathBuf {

@@ -25,30 +25,31 @@ action = { hold = { wait = "15m", for = "30m" } }
 
 /// A gateway with accounts of their own for those who wait.
 fn crowded() -> Passage {
-    world::altered_passage(&[], |config| {
-        // The connection that all others are like.
-        let start = config
-            .find("service_account = \"shop-bot\"\ntarget          = \"shop-app-v15\"")
-            .unwrap();
-        let body = &config[start..];
-        let connection = &body[..body.find("\n\n").unwrap_or(body.len())];
-        let connection = connection.split("\n[").next().unwrap();
-        let mut extra = String::new();
-        for seat in 0..ACCOUNTS {
-            let connection = connection.replace("shop-bot", &format!("seat-{seat}"));
-            write!(
-                extra,
-                "\n[[service_account]]\nname = \"seat-{seat}\"\n\
-                 match = [ {{ issuer = \"provider\", claims = {{ seat = \"{seat}\" }} }} ]\n\
-                 \n[[connection]]\n{connection}\n"
-            )
-            .unwrap();
-        }
-        config + &extra + RULE
-    })
+    world::altered_passage(&[], |config| with_seats(&config, ACCOUNTS) + RULE)
 }
 
-fn seated(passage: &Passage, database: &str, seat: usize) -> Endpoint {
+/// The configuration with as many accounts more, each of which may do what `shop-bot` may.
+pub fn with_seats(config: &str, count: usize) -> String {
+    // The connection that all others are like.
+    let start =
+        config.find("service_account = \"shop-bot\"\ntarget          = \"shop-app-v15\"").unwrap();
+    let connection = config[start..].split("\n\n").next().unwrap();
+    let connection = connection.split("\n[").next().unwrap();
+    let mut all = config.to_owned();
+    for seat in 0..count {
+        let connection = connection.replace("shop-bot", &format!("seat-{seat}"));
+        write!(
+            all,
+            "\n[[service_account]]\nname = \"seat-{seat}\"\n\
+             match = [ {{ issuer = \"provider\", claims = {{ seat = \"{seat}\" }} }} ]\n\
+             \n[[connection]]\n{connection}\n"
+        )
+        .unwrap();
+    }
+    all
+}
+
+pub fn seated(passage: &Passage, database: &str, seat: usize) -> Endpoint {
     let claims = json!({ "repository": "none", "seat": seat.to_string(), "groups": [] });
     Endpoint {
         user: format!("seat-{seat}"),

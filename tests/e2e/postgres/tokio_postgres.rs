@@ -224,7 +224,7 @@ pub async fn connect(
     (client, heard)
 }
 
-fn tls(endpoint: &Endpoint) -> MakeRustlsConnect {
+pub fn tls(endpoint: &Endpoint) -> MakeRustlsConnect {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&endpoint.ca).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
