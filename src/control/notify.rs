@@ -12,7 +12,7 @@ use hyper::header::CONTENT_TYPE;
 use tokio::task::JoinSet;
 
 use crate::config::{Notifier, NotifierKind, NotifierUrl};
-use crate::control::approvals::{Approvals, Due, Outcome, now_ms};
+use crate::control::approvals::{Approvals, Due, Outcome, wall_ms};
 use crate::control::fetch::{FetchError, Fetcher, Patience};
 use crate::identity::lease::{LeaseError, Lessor};
 use crate::identity::{UrlError, trustworthy_url};
@@ -65,7 +65,7 @@ pub async fn keep_telling(approvals: Arc<Approvals>, lessor: Arc<Lessor>, pace: 
         let kept = Arc::clone(&approvals);
         let taken = tokio::task::spawn_blocking(move || {
             let room = |name: &str| full.saturating_sub(counts.get(name).copied().unwrap_or(0));
-            kept.take_news(now_ms() + NEWS_AGAIN_MS, room)
+            kept.take_news(NEWS_AGAIN_MS, room)
         });
         match taken.await {
             Ok(Ok(taken)) => {
@@ -93,9 +93,11 @@ pub async fn keep_telling(approvals: Arc<Approvals>, lessor: Arc<Lessor>, pace: 
 /// Returns when a message is due that is not due yet.
 async fn until_due(approvals: &Arc<Approvals>) {
     let kept = Arc::clone(approvals);
-    let next = tokio::task::spawn_blocking(move || kept.next_news_ms()).await;
-    let next = next.ok().and_then(Result::ok).flatten();
-    let wait_ms = next.map_or(IDLE_MS, |ms| ms.saturating_sub(now_ms()));
+    let next = tokio::task::spawn_blocking(move || {
+        let next = kept.next_news_ms().ok().flatten();
+        next.map(|ms| ms.saturating_sub(kept.now_ms()))
+    });
+    let wait_ms = next.await.ok().flatten().unwrap_or(IDLE_MS);
     tokio::time::sleep(Duration::from_millis(wait_ms.clamp(BREATH_MS, IDLE_MS))).await;
 }
 
@@ -105,11 +107,11 @@ async fn tell(due: Due, approvals: &Arc<Approvals>, lessor: &Lessor, pace: Pace)
     let outcome = match approvals.notifier(&name) {
         // Not configured any longer.
         None => Outcome::Lost,
-        Some(_) if due.until_ms <= now_ms() => Outcome::Lost,
+        Some(_) if due.until_ms <= approvals.now_ms() => Outcome::Lost,
         Some(notifier) => match send(&due, &notifier, lessor, pace).await {
             Ok(()) => Outcome::Sent,
             Err(error) => {
-                let outcome = after(&due, pace, now_ms());
+                let outcome = after(&due, pace, approvals.now_ms());
                 let (error, message) = (chain(&error), &due.id);
                 tracing::warn!(notifier = &*name, message, error, "a message did not arrive");
                 outcome
@@ -141,7 +143,7 @@ async fn send(
     };
     if let Some(source) = &notifier.secret {
         let secret = lessor.fetch(source).await?;
-        let now_s = now_ms() / 1_000;
+        let now_s = wall_ms() / 1_000;
         let signature = secret.with(|secret| message::signature(secret, &due.id, now_s, &body))?;
         request = request
             .header("webhook-id", &due.id)

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
@@ -21,10 +20,13 @@ use crate::model::event::{AuditEvent, What};
 use crate::model::time::{NS_PER_MS, Now};
 use crate::observe::sink::EventQueue;
 
+mod clock;
 mod outbox;
 mod people;
 mod store;
 
+use clock::Clock;
+pub use clock::wall_ms;
 pub use outbox::Due;
 pub use people::{Human, Known, People};
 use store::Store;
@@ -81,6 +83,7 @@ pub struct Approvals {
 
 struct Inner {
     store: Store,
+    clock: Clock,
     waiting: HashMap<String, Vec<Waiter>>,
     /// When old requests are looked for next.
     forget_at_ms: u64,
@@ -89,8 +92,9 @@ struct Inner {
 impl Approvals {
     /// Opens the store. Requests of an earlier process stand, and nobody waits for them.
     pub fn open(path: &Path, events: EventQueue) -> Result<Self, StoreError> {
-        let store = Store::open(path)?;
-        let inner = Inner { store, waiting: HashMap::new(), forget_at_ms: 0 };
+        let mut clock = Clock::system();
+        let store = Store::open(path, clock.now_ms())?;
+        let inner = Inner { store, clock, waiting: HashMap::new(), forget_at_ms: 0 };
         let people = ArcSwap::from_pointee(People::default());
         Ok(Self {
             inner: Mutex::new(inner),
@@ -139,10 +143,11 @@ impl Approvals {
     /// What time alone brings about.
     pub fn tick(&self) {
         let inner = &mut *self.lock();
-        if let Err(error) = inner.forget(now_ms()) {
+        let now_ms = inner.clock.now_ms();
+        if let Err(error) = inner.forget(now_ms) {
             tracing::error!(%error, "old requests cannot be deleted");
         }
-        match inner.store.expire(now_ms()) {
+        match inner.store.expire(now_ms) {
             Ok(expired) => {
                 for line in expired {
                     let reason = "nobody decided in time";
@@ -183,7 +188,7 @@ impl Approvals {
             reason: asked.reason.clone(),
         };
         // The queue counts what it cannot take.
-        let _taken = self.events.offer(AuditEvent::of_gateway(now_ms() * NS_PER_MS, what));
+        let _taken = self.events.offer(AuditEvent::of_gateway(wall_ms() * NS_PER_MS, what));
         Ok(line)
     }
 
@@ -194,17 +199,25 @@ impl Approvals {
 
     /// The human whom a token names.
     pub fn identify(&self, token: &[u8]) -> Result<Human, Rejection> {
-        let now = Now { unix_ns: now_ms() * NS_PER_MS, mono_ns: 0 };
+        let now = Now { unix_ns: wall_ms() * NS_PER_MS, mono_ns: 0 };
         self.people.load().identify(token, now)
     }
 
-    /// Messages that are due, to be sent by whoever takes them.
+    /// Messages that are due, to be sent by whoever takes them; again after `again_ms`, should
+    /// nothing be heard of them.
     pub fn take_news(
         &self,
         again_ms: u64,
         room: impl Fn(&str) -> usize,
     ) -> Result<Vec<Due>, StoreError> {
-        self.lock().store.take(now_ms(), again_ms, room)
+        let inner = &mut *self.lock();
+        let now_ms = inner.clock.now_ms();
+        inner.store.take(now_ms, now_ms.saturating_add(again_ms), room)
+    }
+
+    /// The time by which requests expire and messages are due: see `clock`.
+    pub fn now_ms(&self) -> u64 {
+        self.lock().clock.now_ms()
     }
 
     /// What has become of a message: it is tried again at that time, or never. Auditors hear of a
@@ -220,7 +233,7 @@ impl Approvals {
             Ok(true) => {
                 if let Some(id) = ApprovalId::parse(&due.request) {
                     let what = What::ApprovalUnheard { id };
-                    let event = AuditEvent::of_gateway(now_ms() * NS_PER_MS, what);
+                    let event = AuditEvent::of_gateway(wall_ms() * NS_PER_MS, what);
                     let _taken = self.events.offer(event);
                 }
             }
@@ -269,7 +282,7 @@ impl Inner {
             ApprovalState::Approved => {
                 line.state = ApprovalState::Used;
                 // Once: whoever comes second files anew.
-                if self.store.change(&line, ApprovalState::Approved)? {
+                if self.change(&line, ApprovalState::Approved)? {
                     let by = approvers(&line);
                     (waiter.tell)(request.id, Decision::Approved { number, by });
                 }
@@ -290,7 +303,7 @@ impl Inner {
 
     /// Finds the request that this one equals and that still means something, or makes it one.
     fn place(&mut self, request: &HoldRequest) -> Result<Decision, StoreError> {
-        let now = now_ms();
+        let now = self.clock.now_ms();
         self.store.expire(now)?;
         if let Some(line) = self.store.newest(&request.digest)? {
             let stands = match line.state {
@@ -309,6 +322,11 @@ impl Inner {
         }
         self.store.insert(request, now)?;
         Ok(Decision::Filed { number: request.id })
+    }
+
+    fn change(&mut self, line: &ApprovalLine, from: ApprovalState) -> Result<bool, StoreError> {
+        let now_ms = self.clock.now_ms();
+        self.store.change(line, from, now_ms)
     }
 
     fn forget(&mut self, now_ms: u64) -> Result<(), StoreError> {
@@ -334,7 +352,7 @@ impl Inner {
             && line.state == ApprovalState::Pending
         {
             line.state = ApprovalState::Cancelled;
-            self.store.change(&line, ApprovalState::Pending)?;
+            self.change(&line, ApprovalState::Pending)?;
         }
         Ok(())
     }
@@ -344,7 +362,7 @@ impl Inner {
             && line.state == ApprovalState::Used
         {
             line.state = ApprovalState::Approved;
-            self.store.change(&line, ApprovalState::Used)?;
+            self.change(&line, ApprovalState::Used)?;
         }
         Ok(())
     }
@@ -356,7 +374,8 @@ impl Inner {
         people: &People,
     ) -> Result<ApprovalLine, Undecided> {
         let unknown = || Undecided::Unknown { id: asked.id.clone() };
-        self.store.expire(now_ms())?;
+        let now_ms = self.clock.now_ms();
+        self.store.expire(now_ms)?;
         let id = ApprovalId::parse(&asked.id).ok_or_else(unknown)?;
         let mut line = self.store.get(id)?.ok_or_else(unknown)?;
         if line.state != ApprovalState::Pending {
@@ -371,7 +390,7 @@ impl Inner {
         if !asked.approve && reason.is_none() {
             return Err(Undecided::NoReason);
         }
-        line.votes.push(human.vote(asked.approve, now_ms()));
+        line.votes.push(human.vote(asked.approve, now_ms));
         let approvals = people::approvals(&line.votes);
         if !asked.approve {
             line.state = ApprovalState::Rejected;
@@ -380,9 +399,9 @@ impl Inner {
             line.state = ApprovalState::Approved;
         }
         if line.state != ApprovalState::Pending {
-            line.expires_unix_ms = now_ms() + line.stands_ms;
+            line.expires_unix_ms = now_ms + line.stands_ms;
         }
-        if !self.store.change(&line, ApprovalState::Pending)? {
+        if !self.change(&line, ApprovalState::Pending)? {
             return Err(Undecided::Settled { state: line.state });
         }
         self.announce(&mut line, &human.name)?;
@@ -402,7 +421,7 @@ impl Inner {
                 for waiter in self.waiting.remove(&line.id).unwrap_or_default() {
                     let decision = if line.state == ApprovalState::Approved {
                         line.state = ApprovalState::Used;
-                        self.store.change(line, ApprovalState::Approved)?;
+                        self.change(line, ApprovalState::Approved)?;
                         Decision::Approved { number: id, by: approvers(line) }
                     } else {
                         Decision::Unavailable { reason: "another session has used the approval" }
@@ -411,7 +430,7 @@ impl Inner {
                     if !(waiter.tell)(id, decision) && used {
                         // It never heard of it: the approval is still there.
                         line.state = ApprovalState::Approved;
-                        self.store.change(line, ApprovalState::Used)?;
+                        self.change(line, ApprovalState::Used)?;
                     }
                 }
             }
@@ -456,12 +475,6 @@ fn approvers(line: &ApprovalLine) -> String {
     let names: Vec<&str> =
         line.votes.iter().filter(|vote| vote.approve).map(|vote| vote.by.as_str()).collect();
     names.join(", ")
-}
-
-/// By the machine's clock.
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

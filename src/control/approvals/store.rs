@@ -15,7 +15,6 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::control::api::{ApprovalLine, ApprovalState, VoteLine};
-use crate::control::approvals::now_ms;
 use crate::control::approvals::outbox::{self, News};
 use crate::limits::{APPROVALS_KEPT_MAX, APPROVALS_KEPT_MS, APPROVALS_LISTED_MAX};
 use crate::model::approval::{ApprovalId, HoldRequest};
@@ -55,7 +54,7 @@ pub struct Store {
 
 impl Store {
     /// Opens the file, made readable for its owner alone.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, now_ms: u64) -> Result<Self, StoreError> {
         let created = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -68,7 +67,21 @@ impl Store {
         db.execute_batch(outbox::SCHEMA)?;
         // Whoever took messages is gone.
         db.execute("UPDATE outbox SET due_ms = 0 WHERE state = 'due'", [])?;
-        Ok(Self { db, notifiers: Vec::new() })
+        let store = Self { db, notifiers: Vec::new() };
+        store.shorten(now_ms)?;
+        Ok(store)
+    }
+
+    /// Nothing stands longer than it was promised to, counted from now: the wall clock may have been
+    /// set back while nobody looked.
+    fn shorten(&self, now_ms: u64) -> Result<(), StoreError> {
+        self.db.execute(
+            "UPDATE request SET expires_ms = ?1 + (line ->> 'stands_ms'), \
+             line = json_set(line, '$.expires_unix_ms', ?1 + (line ->> 'stands_ms')) \
+             WHERE state IN ('pending', 'approved') AND expires_ms > ?1 + (line ->> 'stands_ms')",
+            [now_ms as i64],
+        )?;
+        Ok(())
     }
 
     pub fn insert(&self, request: &HoldRequest, now_ms: u64) -> Result<(), StoreError> {
@@ -117,7 +130,12 @@ impl Store {
     }
 
     /// Writes a request's new state, and the news of it. `false` if it has left the state that it had.
-    pub fn change(&self, line: &ApprovalLine, from: ApprovalState) -> Result<bool, StoreError> {
+    pub fn change(
+        &self,
+        line: &ApprovalLine,
+        from: ApprovalState,
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
         let both = self.db.unchecked_transaction()?;
         let changed = self.db.execute(
             "UPDATE request SET state = ?2, expires_ms = ?3, line = ?4 WHERE id = ?1 AND state = ?5",
@@ -130,7 +148,7 @@ impl Store {
             ],
         )? == 1;
         if changed && let Some(news) = News::of(from, line.state) {
-            self.post(news, line, now_ms())?;
+            self.post(news, line, now_ms)?;
         }
         both.commit()?;
         Ok(changed)
@@ -148,7 +166,7 @@ impl Store {
             let mut line: ApprovalLine = serde_json::from_str(&text)?;
             let from = line.state;
             line.state = ApprovalState::Expired;
-            if self.change(&line, from)? {
+            if self.change(&line, from, now_ms)? {
                 expired.push(line);
             }
         }

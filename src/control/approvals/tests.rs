@@ -413,7 +413,7 @@ fn what_has_long_been_over_is_deleted_and_what_stands_is_not() {
     let desk = Desk::new();
     let old = |n: u8| {
         let mut request = request(n, 1);
-        let seconds = now_ms() / 1_000 - 31 * 24 * 3_600;
+        let seconds = wall_ms() / 1_000 - 31 * 24 * 3_600;
         let then = uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0);
         request.id = ApprovalId(uuid::Uuid::new_v7(then));
         let _heard = desk.file(&request, n.into());
@@ -430,6 +430,84 @@ fn what_has_long_been_over_is_deleted_and_what_stands_is_not() {
         [over, waits, rejected, recent.id].map(|id| desk.state(id))
     };
     let standing = ["cancelled", "pending", "rejected", "cancelled"];
-    assert_eq!(forget(now_ms()), standing, "while their answers stand");
-    assert_eq!(forget(now_ms() + 700_000), ["none", "pending", "none", "cancelled"]);
+    assert_eq!(forget(wall_ms()), standing, "while their answers stand");
+    assert_eq!(forget(wall_ms() + 700_000), ["none", "pending", "none", "cancelled"]);
+}
+
+/// A desk by clocks that the test sets.
+fn desk_by(clock: &Arc<Mutex<clock::Reading>>) -> Desk {
+    let desk = Desk::new();
+    desk.approvals.lock().clock = clock_of(clock);
+    desk
+}
+
+fn clock_of(clock: &Arc<Mutex<clock::Reading>>) -> Clock {
+    let clock = Arc::clone(clock);
+    Clock::reading(move || *clock.lock().unwrap())
+}
+
+const HOUR_MS: u64 = 3_600_000;
+
+#[test]
+fn a_clock_that_is_set_back_lets_nothing_stand_for_longer() {
+    let noon = clock::Reading { wall_ms: 400_000 * HOUR_MS, steady_ms: 0 };
+    let clock = Arc::new(Mutex::new(noon));
+    let desk = desk_by(&clock);
+    let (waits, granted) = (request(1, 1), request(2, 1));
+    let _heard = (desk.file(&waits, 1), desk.file(&granted, 2));
+    desk.approvals.leave(granted.id, 2, false);
+    assert_eq!(desk.decide(granted.id, &human("alice", 1001), true), "approved");
+    // They stand for ten minutes. Nine pass while the wall clock goes back by an hour.
+    let set = |wall_ms: u64, steady_ms: u64| {
+        *clock.lock().unwrap() = clock::Reading { wall_ms, steady_ms };
+        desk.approvals.tick();
+        [waits.id, granted.id].map(|id| desk.state(id))
+    };
+    assert_eq!(set(noon.wall_ms - HOUR_MS, 540_000), ["pending", "approved"]);
+    assert_eq!(set(noon.wall_ms - HOUR_MS + 60_001, 600_001), ["expired", "expired"]);
+    assert_eq!(desk.decide(waits.id, &human("bob", 1002), true), "the request is expired");
+    let again = request(2, 1);
+    assert_eq!(desk.file(&again, 3).recv().unwrap(), filed(again.id), "another request");
+}
+
+#[test]
+fn a_clock_that_jumps_forward_ends_what_stands_and_brings_nothing_back() {
+    let noon = clock::Reading { wall_ms: 400_000 * HOUR_MS, steady_ms: 0 };
+    let clock = Arc::new(Mutex::new(noon));
+    let desk = desk_by(&clock);
+    let first = request(1, 1);
+    let heard = desk.file(&first, 1);
+    clock.lock().unwrap().wall_ms += HOUR_MS;
+    desk.approvals.tick();
+    let told = heard.iter().take(2).last().unwrap().1;
+    assert_eq!(told, Decision::Unavailable { reason: "nobody decided in time" });
+    *clock.lock().unwrap() = clock::Reading { steady_ms: 1_000, ..noon };
+    assert_eq!(desk.decide(first.id, &human("alice", 1001), true), "the request is expired");
+    // What is asked by the clock as it is now stands as long as any other.
+    let second = request(1, 1);
+    let _heard = desk.file(&second, 2);
+    clock.lock().unwrap().steady_ms += 599_000;
+    desk.approvals.tick();
+    assert_eq!(desk.decide(second.id, &human("alice", 1001), true), "used");
+}
+
+#[test]
+fn a_clock_that_was_set_back_while_nobody_looked_lets_nothing_stand_for_longer() {
+    let noon = clock::Reading { wall_ms: wall_ms() + HOUR_MS, steady_ms: 0 };
+    let clock = Arc::new(Mutex::new(noon));
+    let desk = desk_by(&clock);
+    let request = request(1, 1);
+    drop(desk.file(&request, 1));
+    // The next process begins an hour earlier.
+    let desk = desk.again();
+    let left_ms = desk.line(request.id).unwrap().expires_unix_ms - wall_ms();
+    assert!((590_000..=600_000).contains(&left_ms), "{left_ms}");
+    let early = clock::Reading { wall_ms: wall_ms(), steady_ms: 0 };
+    let clock = Arc::new(Mutex::new(early));
+    desk.approvals.lock().clock = clock_of(&clock);
+    desk.approvals.tick();
+    assert_eq!(desk.state(request.id), "pending");
+    clock.lock().unwrap().steady_ms += 600_001;
+    desk.approvals.tick();
+    assert_eq!(desk.state(request.id), "expired");
 }

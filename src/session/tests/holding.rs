@@ -227,3 +227,27 @@ fn where_a_rule_says_so_nothing_waits_inside_a_transaction() {
     visit.bot(&pg::q(truncate));
     assert_eq!(visit.seen.held.len(), 1, "outside it waits");
 }
+
+#[test]
+fn a_wall_clock_that_jumps_changes_neither_the_wait_nor_its_notices() {
+    let house = House::new();
+    let heard = |jumps: [i64; 4]| {
+        let mut visit = house.open();
+        let begun_ns = visit.now.mono_ns;
+        visit.bot(&pg::q(UPDATE));
+        filed(&mut visit);
+        let mut waited = Vec::new();
+        for jump_s in jumps {
+            visit.now.unix_ns = visit.now.unix_ns.saturating_add_signed(jump_s * 1_000_000_000);
+            if visit.session.deadline_ns().is_some() {
+                deadline(&mut visit);
+                waited.push((visit.now.mono_ns - begun_ns) / 1_000_000_000);
+            }
+        }
+        (waited, visit.seen.heard(), visit.seen.left.len())
+    };
+    let still = heard([0; 4]);
+    assert_eq!(still, (vec![10, 20, 25], "N N N E(42501) Z(I)".to_owned(), 1));
+    assert_eq!(heard([-86_400, 86_400, -3_600, 0]), still);
+    assert_eq!(heard([86_400, -86_400, 86_400, 0]), still);
+}

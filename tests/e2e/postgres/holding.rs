@@ -33,7 +33,7 @@ fn passage() -> &'static Passage {
 }
 
 /// The request whose statement holds `marker`, once there is one.
-fn request(passage: &Passage, marker: &str) -> Value {
+pub fn request(passage: &Passage, marker: &str) -> Value {
     let mut found = Value::Null;
     eventually(&format!("a request for {marker}"), Duration::from_secs(10), || {
         let answer = passage.gateway.json(&["approvals", "ls", "--all"]);
@@ -45,17 +45,17 @@ fn request(passage: &Passage, marker: &str) -> Value {
     found
 }
 
-fn id(request: &Value) -> &str {
+pub fn id(request: &Value) -> &str {
     request["id"].as_str().unwrap()
 }
 
-fn approve(passage: &Passage, request: &Value) {
+pub fn approve(passage: &Passage, request: &Value) {
     let hash = &request["hash"].as_str().unwrap()[..12];
     let done = passage.gateway.command(&["approvals", "approve", id(request), "--hash", hash]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-fn update(price: &str) -> String {
+pub fn update(price: &str) -> String {
     format!("UPDATE products SET price = {price} WHERE id = 1")
 }
 
@@ -65,7 +65,7 @@ fn price(version: Version, database: &str) -> String {
 }
 
 /// What came until the server was ready, without our notices.
-fn answer(raw: &mut Raw) -> String {
+pub fn answer(raw: &mut Raw) -> String {
     let mut answers = raw.until_ready();
     answers.retain(|message| message.tag != b'N');
     transcript(&answers)
@@ -277,7 +277,7 @@ fn inserting(text: &str, price: &str) -> Vec<u8> {
 }
 
 /// Whether the bot was told that its statement is a request of its own.
-fn is_asked_anew(raw: &mut Raw) -> bool {
+pub fn is_asked_anew(raw: &mut Raw) -> bool {
     let answers = raw.until_ready();
     let error = answers.iter().find(|message| message.tag == b'E').unwrap();
     error_field(error, b'M').unwrap().contains("waits as apr_")

@@ -6,6 +6,7 @@ mod crowding;
 mod cutting;
 mod disk;
 mod exact;
+mod held_again;
 mod held_drivers;
 mod holding;
 mod hostile;
