@@ -43,6 +43,9 @@ pub fn postgres_frames(input: &[u8]) {
         if portions.len() % 4 > 1 {
             passage.show_answers(false);
         }
+        if portions.len() % 8 > 5 {
+            passage.limit_masked();
+        }
         for (leg, bytes) in portions {
             // The other leg gets its turn after the whole portion: what it may do depends on how
             // far this one has come.
@@ -90,6 +93,7 @@ pub fn postgres_target_leg(input: &[u8]) {
             let mut passage = Passage::opened();
             if how == 3 {
                 passage.limit_rows();
+                passage.limit_masked();
             }
             if shows {
                 passage.show_answers(keeps);

@@ -225,6 +225,7 @@ pub fn connection<'a>(section: Section<'a>, names: &Names) -> Option<(Connection
         sessions_max: limits.sessions,
         rows_max: limits.rows,
         bytes_max: limits.bytes,
+        masked_max: limits.masked,
     };
     Some((connection, place))
 }
@@ -316,18 +317,21 @@ struct Limits {
     sessions: Option<u32>,
     rows: Option<u64>,
     bytes: Option<u64>,
+    masked: Option<u64>,
 }
 
 fn limits(section: Section<'_>) -> Option<Limits> {
     let sessions = section.find("sessions").map(|field| field.integer(1..u64::from(u32::MAX) + 1));
     let rows = section.find("rows").map(|field| field.integer(1..i64::MAX as u64));
     let bytes = section.find("bytes").map(|field| field.size_bytes(1..i64::MAX as u64));
+    let masked = section.find("masked").map(|field| field.integer(1..i64::MAX as u64));
     section.finish();
     let sessions = sessions.map_or(Some(None), |sessions| sessions.map(Some))?;
     let rows = rows.map_or(Some(None), |rows| rows.map(Some))?;
     let bytes = bytes.map_or(Some(None), |bytes| bytes.map(Some))?;
+    let masked = masked.map_or(Some(None), |masked| masked.map(Some))?;
     let sessions = sessions.and_then(|sessions| u32::try_from(sessions).ok());
-    Some(Limits { sessions, rows, bytes })
+    Some(Limits { sessions, rows, bytes, masked })
 }
 
 const VAULT_NAME_BYTES_MAX: usize = 255;

@@ -312,6 +312,11 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         "policies = [\"baseline\"]",
+        "policies = [\"baseline\"]\nlimits = { masked = 0 }",
+        "`connection.limits.masked` is out of bounds",
+    ),
+    (
+        "policies = [\"baseline\"]",
         "policies = [\"baseline\"]\naudit = { statements = \"none\" }",
         "`connection.audit.statements` cannot be \"none\"",
     ),

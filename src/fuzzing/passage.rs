@@ -9,8 +9,8 @@ use crate::model::facts::{Effects, Facts};
 use crate::model::session::Leg;
 use crate::model::target::Protocol;
 use crate::wire::{
-    Asked, CopyForm, Edit, Editor, Farewell, Machine, Part, Purpose, Refusal, RefusalKind, Said,
-    Setting, Shown, Step, TlsFacts, UpstreamLogin,
+    Asked, CopyForm, Edit, Editor, Farewell, Machine, Part, Purpose, Refusal, RefusalKind,
+    Rewritten, Said, Setting, Shown, Step, TlsFacts, UpstreamLogin,
 };
 
 /// What came out on each leg.
@@ -80,6 +80,13 @@ impl Passage {
         let refusal =
             Refusal { kind: RefusalKind::TooLarge, message: "too many rows".into(), hint: None };
         self.machine.limit_rows(1, &refusal);
+    }
+
+    /// Results are cut off behind their second cell that was replaced.
+    pub(super) fn limit_masked(&mut self) {
+        let refusal =
+            Refusal { kind: RefusalKind::TooLarge, message: "too many cells".into(), hint: None };
+        self.machine.limit_masked(2, &refusal);
     }
 
     pub(super) fn offer(&mut self, leg: Leg, bytes: &[u8]) -> Result<(), Over> {
@@ -179,7 +186,7 @@ impl Passage {
     }
 
     fn edit(&mut self, shown: &Shown, bytes: usize) -> Result<(), Over> {
-        let answer = self.take(Leg::Upstream, bytes);
+        let mut answer = self.take(Leg::Upstream, bytes);
         if let Shown::CopyBegins { columns, binary, .. } = shown {
             let form = match (binary, columns % 2) {
                 (true, _) => CopyForm::Binary,
@@ -190,8 +197,10 @@ impl Passage {
         }
         let mut anew = Vec::new();
         let mut editor = Stretching { keeps: self.keeps };
-        let changed = self.machine.rewrite(shown, &answer, &mut editor, &mut anew);
-        let changed = changed.map_err(|fault| self.at_fault(fault.leg))?;
+        let rewritten = self.machine.rewrite(shown, &answer, &mut editor, &mut anew);
+        let Rewritten { bytes, changed } = rewritten.map_err(|fault| self.at_fault(fault.leg))?;
+        let rest = answer.split_off(bytes);
+        self.from_target.splice(..0, rest);
         assert!(!(changed && self.keeps), "something was replaced by nothing");
         let told = if changed { anew } else { answer.clone() };
         same_shape(&answer, &told);

@@ -102,6 +102,8 @@ pub struct Connection {
     pub rows_max: Option<u64>,
     /// Most bytes of the answer to one statement, or to one text of several.
     pub bytes_max: Option<u64>,
+    /// Most masked cells in the answer to one statement, or to one text of several.
+    pub masked_max: Option<u64>,
 }
 
 impl Connection {

@@ -21,7 +21,7 @@ use crate::session::close::End;
 use crate::session::exchange::Exchanges;
 use crate::session::relay::Next;
 use crate::session::{Context, Output, Phase, Session};
-use crate::wire::{Asked, Cause, Column, CopyForm, Fault, Machine, Shown};
+use crate::wire::{Asked, Cause, Column, CopyForm, Fault, Machine, Rewritten, Shown};
 
 /// What keeps protected values from one session's bot.
 pub(super) struct Masking {
@@ -82,6 +82,14 @@ fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
     }
 }
 
+/// What becomes of a piece of an answer.
+struct Edited {
+    /// So many of its bytes go on. The rest is past a limit, and offered to the machine anew.
+    bytes: usize,
+    /// What they become; `None` where they go on as they are.
+    anew: Option<Vec<u8>>,
+}
+
 impl Masking {
     pub(super) fn new(masks: Arc<Masks>, keys: Arc<Keys>, catalogue: Option<Arc<Cell>>) -> Self {
         Self {
@@ -138,30 +146,31 @@ impl Masking {
         waits
     }
 
-    /// Goes through a piece of an answer. `None` where it goes on as it is.
+    /// Goes through a piece of an answer.
     fn edit(
         &mut self,
         machine: &mut Machine,
         shown: &Shown,
         bytes: &[u8],
         exchanges: &Exchanges,
-    ) -> Result<Option<Vec<u8>>, Fault> {
+    ) -> Result<Edited, Fault> {
+        let as_it_is = Edited { bytes: bytes.len(), anew: None };
         let catalogue = self.catalogue.as_ref().map(|cell| cell.load());
         let words;
         let plan = match shown {
             Shown::Rows { number, columns } => {
                 self.plan_rows(exchanges.facts(*number), columns, catalogue);
-                let Some(planned) = &self.planned else { return Ok(None) };
+                let Some(planned) = &self.planned else { return Ok(as_it_is) };
                 if planned.plan.passes_rows() {
                     machine.rows_pass();
-                    return Ok(None);
+                    return Ok(as_it_is);
                 }
                 &planned.plan
             }
             Shown::CopyBegins { number, columns, binary } => {
                 let heads = (*columns, *binary);
                 self.plan_copy(machine, *number, heads, exchanges, catalogue.as_deref());
-                return Ok(None);
+                return Ok(as_it_is);
             }
             Shown::Copied { number } => match &self.copying {
                 Some((of, plan)) if of == number => plan,
@@ -193,7 +202,7 @@ impl Masking {
             // They are searched, whatever the statement.
             Shown::Description | Shown::Aside => {
                 if self.masks.detector().is_none() {
-                    return Ok(None);
+                    return Ok(as_it_is);
                 }
                 words = Plan::default();
                 &words
@@ -201,8 +210,8 @@ impl Masking {
         };
         let mut out = Vec::new();
         let mut edits = Edits { plan, masks: &self.masks, keys: &self.keys, hits: &mut self.hits };
-        let changed = machine.rewrite(shown, bytes, &mut edits, &mut out)?;
-        Ok(changed.then_some(out))
+        let Rewritten { bytes, changed } = machine.rewrite(shown, bytes, &mut edits, &mut out)?;
+        Ok(Edited { bytes, anew: changed.then_some(out) })
     }
 
     fn plan_rows(
@@ -301,8 +310,9 @@ impl Session {
         let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };
         let Some(masking) = &mut open.masking else { return Ok(Next::Passed(passed + bytes)) };
         let answer = self.upstream.unread().get(passed..passed + bytes).ok_or(End::defect())?;
-        let edited = masking.edit(&mut self.machine, shown, answer, &open.exchanges)?;
-        let Some(edited) = edited else { return Ok(Next::Passed(passed + bytes)) };
+        let Edited { bytes, anew } =
+            masking.edit(&mut self.machine, shown, answer, &open.exchanges)?;
+        let Some(edited) = anew else { return Ok(Next::Passed(passed + bytes)) };
         self.forward(Leg::Upstream, passed, cx)?;
         self.upstream.take(bytes);
         let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };

@@ -132,6 +132,10 @@ impl Session {
             let gives = format!("{bytes} bytes");
             self.machine.limit_bytes(bytes, &too_much("bytes", &gives, &admission.connection));
         }
+        if let Some(cells) = admission.connection.masked_max {
+            let gives = format!("{cells} masked cells");
+            self.machine.limit_masked(cells, &too_much("masked", &gives, &admission.connection));
+        }
         let masking = admission.policy.masks().map(|masks| {
             self.machine.show_answers();
             let keys = admission.mask_keys.clone();

@@ -94,6 +94,7 @@ pub struct House {
     /// What bots are admitted with.
     admits: &'static str,
     catalogue: Option<Arc<Cell>>,
+    masked_max: Option<u64>,
 }
 
 impl House {
@@ -107,7 +108,7 @@ impl House {
         let read: BTreeMap<String, PolicyDocument> = toml::from_str(POLICIES).unwrap();
         let documents = read.into_iter().map(|(name, policy)| (name.into(), policy)).collect();
         let policies = Library::new("v1".into(), documents).unwrap();
-        Self { dir, recorder, policies, admits: "reads", catalogue: None }
+        Self { dir, recorder, policies, admits: "reads", catalogue: None, masked_max: None }
     }
 
     fn policy(&self, name: &str) -> SessionPolicy {
@@ -133,6 +134,7 @@ impl House {
             sessions_max: None,
             rows_max: None,
             bytes_max: None,
+            masked_max: self.masked_max,
         };
         Admission {
             principal: Arc::new(principal()),

@@ -131,6 +131,14 @@ pub trait Editor {
     fn words(&mut self, part: Part<'_>, words: &[u8], out: &mut Vec<u8>) -> Edit;
 }
 
+/// What became of bytes that were shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    /// So many of them go on: all, unless a limit was passed.
+    pub bytes: usize,
+    pub changed: bool,
+}
+
 /// What becomes of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edit {
@@ -398,6 +406,14 @@ impl Machine {
         }
     }
 
+    /// The same for cells that `rewrite` replaces. The row with the first that is too many is withheld
+    /// as a whole.
+    pub fn limit_masked(&mut self, cells: u64, refusal: &Refusal) {
+        match self {
+            Self::Postgres(machine) => machine.limit_masked(cells, refusal),
+        }
+    }
+
     /// From now on answers are shown (`Step::Show`) before they go on. For a session that has opened.
     pub fn show_answers(&mut self) {
         match self {
@@ -421,15 +437,15 @@ impl Machine {
         }
     }
 
-    /// Passes what stands in `bytes`, which were `shown`, through `editor`. Returns whether anything
-    /// was replaced; if so, `out` holds all of it anew.
+    /// Passes what stands in `bytes`, which were `shown`, through `editor`. What goes on is written to
+    /// `out` if anything in it was replaced. Bytes behind it are to be offered anew.
     pub fn rewrite(
         &mut self,
         shown: &Shown,
         bytes: &[u8],
         editor: &mut impl Editor,
         out: &mut Vec<u8>,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Rewritten, Fault> {
         match self {
             Self::Postgres(machine) => machine.rewrite(shown, bytes, editor, out),
         }

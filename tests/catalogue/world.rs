@@ -67,6 +67,7 @@ pub fn place(server: &Postgres, role: Role, database: &str) -> Place {
         sessions_max: None,
         rows_max: None,
         bytes_max: None,
+        masked_max: None,
     };
     Place { connection: Arc::new(connection), target: Arc::new(target), database: database.into() }
 }

@@ -347,6 +347,41 @@ fn a_reload_that_changes_the_masks_ends_the_session() {
     assert_eq!(visit.seen.closed, Some(CloseReason::Draining));
 }
 
+#[test]
+fn past_the_limit_of_masked_cells_nothing_goes_on() {
+    let mut house = House::masked();
+    house.masked_max = Some(2);
+    let mut visit = house.open();
+    visit.bot(&pg::q("SELECT id, email FROM people"));
+    let id = (PEOPLE, 1, INT4, 0);
+    let rows: Vec<Vec<u8>> = ["1", "2", "3", "4"].iter().map(|id| d(&[id, SECRET])).collect();
+    visit.target(&[described(&[id, EMAIL]), rows.concat()].concat());
+    assert_eq!(visit.seen.cancelled.len(), 1, "the target is asked to stop");
+    visit.target(&[pg::error("57014"), pg::z(b'I')].concat());
+    visit.handle(Input::CancelDone);
+    assert_eq!(visit.seen.heard(), "T D D E(54000) Z(I)");
+    let told = visit.refusal();
+    assert!(told.contains("the result has more than 2 masked cells; the rest is withheld"));
+    assert!(told.contains("limits.masked of ci@shop"), "{told}");
+    visit.seen.forwarded.clear();
+    visit.bot(&pg::q("COPY people TO STDOUT"));
+    let line = format!("1\t{SECRET}\t1234\n");
+    let lines: Lines<'_> = &[line.as_bytes(), line.as_bytes()];
+    let began = copy(0, lines);
+    visit.target(&began[..began.len() - pg::done("COPY 1").len() - 6 - 5]);
+    visit.target(&[pg::error("57014"), pg::z(b'I')].concat());
+    visit.handle(Input::CancelDone);
+    assert_eq!(visit.seen.heard(), "H d E(54000) Z(I)", "a value that becomes null counts too");
+    visit.seen.forwarded.clear();
+    assert_eq!(visit.rows("SELECT name FROM products", &[NAME], &[&["tea"][..]; 9]).len(), 9);
+    visit.bot(&pg::frame(b'X', b""));
+    let told = house.only();
+    let rows: Vec<u64> = told.exchanges.iter().map(|exchange| exchange.rows).collect();
+    assert_eq!(rows, [2, 0, 9]);
+    assert_eq!(told.exchanges[0].error.as_deref(), Some("54000"));
+    assert!(!house.holds(SECRET.as_bytes()));
+}
+
 /// Turns with masks at work; each turn's bytes may come in any pieces.
 fn conversation() -> Vec<(Leg, Vec<u8>)> {
     let card = format!("card {CARD}");
@@ -376,12 +411,26 @@ fn conversation() -> Vec<(Leg, Vec<u8>)> {
 
 #[test]
 fn a_cut_anywhere_changes_nothing_of_what_is_masked() {
-    let house = House::masked();
+    a_cut_changes_nothing(None, 11);
+}
+
+/// The target has completed each result before it could be asked to stop.
+#[test]
+fn a_cut_anywhere_changes_nothing_of_what_is_masked_up_to_a_limit() {
+    a_cut_changes_nothing(Some(2), 7);
+}
+
+fn a_cut_changes_nothing(masked_max: Option<u64>, stand_ins: usize) {
+    let mut house = House::masked();
+    house.masked_max = masked_max;
     let play = |cut: Cut<'_>| {
         let mut visit = house.open();
         for (turn, (leg, bytes)) in conversation().into_iter().enumerate() {
             for piece in cut(turn, &bytes) {
                 visit.receive(leg, &piece);
+            }
+            if !visit.seen.cancelled.is_empty() {
+                visit.handle(Input::CancelDone);
             }
         }
         assert_eq!(visit.seen.closed, None);
@@ -392,7 +441,7 @@ fn a_cut_anywhere_changes_nothing_of_what_is_masked() {
     let whole = play(&|_, bytes| vec![bytes.to_vec()]);
     assert!(memchr::memmem::find(&whole.0, SECRET.as_bytes()).is_none());
     assert!(memchr::memmem::find(&whole.0, CARD.as_bytes()).is_none());
-    assert_eq!(memchr::memmem::find_iter(&whole.0, b"[redacted]").count(), 11);
+    assert_eq!(memchr::memmem::find_iter(&whole.0, b"[redacted]").count(), stand_ins);
     for size in [1, 2, 3, 7] {
         let pieces = |_, bytes: &[u8]| bytes.chunks(size).map(<[u8]>::to_vec).collect();
         assert_eq!(play(&pieces), whole, "pieces of {size}");

@@ -149,9 +149,9 @@ impl Form {
         edit: Edit,
         scratch: &mut Scratch,
     ) {
-        match edit {
-            Edit::Keep => {}
-            Edit::Null => draft.replace(from, to, &self.null),
+        let written = match edit {
+            Edit::Keep => return,
+            Edit::Null => &*self.null,
             Edit::Written => {
                 scratch.written.clear();
                 match self.form {
@@ -164,8 +164,13 @@ impl Form {
                     }
                     CopyForm::Binary => {}
                 }
-                draft.replace(from, to, &scratch.written);
+                &scratch.written
             }
+        };
+        if scratch.names {
+            draft.replace(from, to, written);
+        } else {
+            draft.replace_cell(from, to, written);
         }
     }
 }

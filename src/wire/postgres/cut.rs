@@ -8,11 +8,11 @@
 
 use crate::wire::postgres::encode::{self, Severity};
 use crate::wire::postgres::frame::Header;
-use crate::wire::postgres::message::Status;
+use crate::wire::postgres::message::{Malformed, Status};
 use crate::wire::postgres::pending::{Expected, Scope};
 use crate::wire::postgres::relay::Relay;
 use crate::wire::postgres::reply::Words;
-use crate::wire::{Report, Said};
+use crate::wire::{Report, Said, Shown};
 
 /// What an exchange may give to the bot at most.
 #[derive(Default)]
@@ -21,6 +21,9 @@ pub struct Limits {
     /// Of all messages that answer; only rows are ever withheld for it, the first that does not fit
     /// and whatever comes behind.
     pub bytes: Option<Limit>,
+    /// Cells that something else stands in the place of. Known once a row has been gone through, which
+    /// is after it was counted.
+    pub masked: Option<Limit>,
 }
 
 /// How much, and what is said past it.
@@ -55,6 +58,7 @@ pub struct Given {
     /// And lines of copies.
     pub rows: u64,
     pub bytes: u64,
+    pub masked: u64,
 }
 
 impl Relay {
@@ -79,6 +83,40 @@ impl Relay {
         let bytes = before.bytes + self.run.bytes + header.total() as u64;
         let by_rows = self.limits.rows.as_ref().filter(|limit| rows > limit.most);
         by_rows.or(self.limits.bytes.as_ref().filter(|limit| bytes > limit.most))
+    }
+
+    /// How many more cells of these rows may be replaced; no bound for what can be cut off no more.
+    pub fn masked_left(&mut self, shown: &Shown) -> u64 {
+        let (Shown::Rows { number, .. } | Shown::Copied { number }, Some(limit)) =
+            (shown, &self.limits.masked)
+        else {
+            return u64::MAX;
+        };
+        match self.pending.head() {
+            Some(
+                Expected::Query { number: running, .. } | Expected::Execute { number: running, .. },
+            ) if running == number && self.cut.is_none() => {
+                limit.most.saturating_sub(self.exchanges.given(*number).masked)
+            }
+            _ => u64::MAX,
+        }
+    }
+
+    /// In the first of these rows, which have been counted as delivered, there are too many cells that
+    /// were replaced.
+    pub fn cut_masked(&mut self, shown: &Shown, rows: &[u8]) -> Result<(), Malformed> {
+        let (Shown::Rows { number, .. } | Shown::Copied { number }, Some(limit)) =
+            (shown, &self.limits.masked)
+        else {
+            return Ok(());
+        };
+        let words = limit.words.clone();
+        let count = message_count(rows)?;
+        let is_copy = matches!(shown, Shown::Copied { .. });
+        let (rows_left, lines_left) = if is_copy { (0, count) } else { (count, 0) };
+        self.exchanges.take_back(*number, rows_left, lines_left, rows.len() as u64);
+        self.cut_off(words);
+        Ok(())
     }
 
     /// From here on the result of the command at hand is withheld.
@@ -156,6 +194,16 @@ impl Relay {
             words.say(Severity::Error, &mut said.downstream);
         }
     }
+}
+
+/// How many messages there are in `messages`, which are whole.
+fn message_count(messages: &[u8]) -> Result<u64, Malformed> {
+    let (mut count, mut at) = (0, 0);
+    while let Some(rest) = messages.get(at..).filter(|rest| !rest.is_empty()) {
+        at += Header::read(rest)?.ok_or(Malformed::Short)?.total();
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// What the exchanges end with that the target skips because of a cut.

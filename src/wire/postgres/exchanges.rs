@@ -20,6 +20,10 @@ struct Tally {
     rows: u64,
     /// Rows and lines of copies, of all commands.
     given: u64,
+    /// Bytes of the answer, as the target sent them.
+    sent_bytes: u64,
+    /// Cells of them that something else stands in the place of.
+    masked: u64,
 }
 
 impl Exchanges {
@@ -38,6 +42,7 @@ impl Exchanges {
             tally.given += rows;
             tally.outcome.rows += rows;
             tally.outcome.answer_bytes += bytes;
+            tally.sent_bytes += bytes;
         }
     }
 
@@ -49,6 +54,24 @@ impl Exchanges {
         }
     }
 
+    /// Cells of rows that were counted as delivered were replaced.
+    pub fn masked(&mut self, number: u64, cells: u64) {
+        if let Some(tally) = self.open.get_mut(&number) {
+            tally.masked += cells;
+        }
+    }
+
+    /// Rows, or lines of copies, that were counted as delivered do not go to the bot.
+    pub fn take_back(&mut self, number: u64, rows: u64, lines: u64, bytes: u64) {
+        if let Some(tally) = self.open.get_mut(&number) {
+            tally.rows = tally.rows.saturating_sub(rows);
+            tally.given = tally.given.saturating_sub(rows + lines);
+            tally.outcome.rows = tally.outcome.rows.saturating_sub(rows);
+            tally.outcome.answer_bytes = tally.outcome.answer_bytes.saturating_sub(bytes);
+            tally.sent_bytes = tally.sent_bytes.saturating_sub(bytes);
+        }
+    }
+
     /// Lines of a copy that went to the bot. Its completion tells them as rows.
     pub fn copy(&mut self, number: u64, lines: u64) {
         if let Some(tally) = self.open.get_mut(&number) {
@@ -56,11 +79,12 @@ impl Exchanges {
         }
     }
 
-    /// Rows and lines of copies that went to the bot.
+    /// What of the answer went to the bot.
     pub fn given(&self, number: u64) -> Given {
         self.open.get(&number).map_or(Given::default(), |tally| Given {
             rows: tally.given,
-            bytes: tally.outcome.answer_bytes,
+            bytes: tally.sent_bytes,
+            masked: tally.masked,
         })
     }
 

@@ -18,8 +18,8 @@ use crate::wire::postgres::relay::Relay;
 use crate::wire::postgres::reply::Words;
 use crate::wire::postgres::showing::Showing;
 use crate::wire::{
-    CancelKey, CopyForm, Editor, Farewell, Fault, Refusal, Report, Said, Setting, Shown, Step,
-    TlsFacts, UpstreamLogin,
+    CancelKey, CopyForm, Editor, Farewell, Fault, Refusal, Report, Rewritten, Said, Setting, Shown,
+    Step, TlsFacts, UpstreamLogin,
 };
 
 mod copied;
@@ -152,6 +152,12 @@ impl Machine {
         }
     }
 
+    pub fn limit_masked(&mut self, cells: u64, refusal: &Refusal) {
+        if let Phase::Relaying(relay) = &mut self.phase {
+            relay.limits.masked = Some(Limit { most: cells, words: Words::refusal(refusal) });
+        }
+    }
+
     pub fn show_answers(&mut self) {
         if let Phase::Relaying(relay) = &mut self.phase {
             relay.showing = Some(Showing::default());
@@ -178,17 +184,26 @@ impl Machine {
         bytes: &[u8],
         editor: &mut impl Editor,
         out: &mut Vec<u8>,
-    ) -> Result<bool, Fault> {
-        let Phase::Relaying(relay) = &mut self.phase else { return Ok(false) };
+    ) -> Result<Rewritten, Fault> {
+        let Phase::Relaying(relay) = &mut self.phase else {
+            return Ok(Rewritten { bytes: bytes.len(), changed: false });
+        };
+        let masked_max = relay.masked_left(shown);
         let form = relay.showing.as_mut().and_then(|it| it.copied.as_mut());
         let start = out.len();
-        let changed = rewrite::rewrite(shown, bytes, form, editor, out)
+        let extent = rewrite::rewrite(shown, bytes, form, masked_max, editor, out)
             .map_err(|malformed| malformed.by(Leg::Upstream))?;
-        if let (true, Some(number)) = (changed, shown.answers()) {
-            let (before, after) = (bytes.len() as u64, (out.len() - start) as u64);
-            relay.exchanges.rewritten(number, before, after);
+        if let Some(number) = shown.answers() {
+            relay.exchanges.masked(number, extent.masked);
+            if extent.changed {
+                let (before, after) = (extent.bytes as u64, (out.len() - start) as u64);
+                relay.exchanges.rewritten(number, before, after);
+            }
         }
-        Ok(changed)
+        if let Some(rest) = bytes.get(extent.bytes..).filter(|rest| !rest.is_empty()) {
+            relay.cut_masked(shown, rest).map_err(|malformed| malformed.by(Leg::Upstream))?;
+        }
+        Ok(Rewritten { bytes: extent.bytes, changed: extent.changed })
     }
 
     #[must_use]

@@ -6,16 +6,26 @@ use crate::wire::postgres::frame::{Body, Header};
 use crate::wire::postgres::message::{Malformed, Reader};
 use crate::wire::{Column, Edit, Editor, Part, Shown};
 
-/// Rewrites whole messages of one kind. Returns whether anything was replaced; then `out` holds all
-/// of them.
+/// How far `rewrite` came.
+pub struct Extent {
+    /// Of all the bytes, those of the messages before the first that goes past `masked_max`.
+    pub bytes: usize,
+    /// Whether anything in them was replaced; then `out` holds all of them.
+    pub changed: bool,
+    /// Cells in them that were replaced.
+    pub masked: u64,
+}
+
+/// Rewrites whole messages of one kind, until more than `masked_max` cells would be replaced.
 pub fn rewrite(
     shown: &Shown,
     bytes: &[u8],
     form: Option<&mut Form>,
+    masked_max: u64,
     editor: &mut impl Editor,
     out: &mut Vec<u8>,
-) -> Result<bool, Malformed> {
-    let mut draft = Draft { bytes, kept: 0, out, begun: false };
+) -> Result<Extent, Malformed> {
+    let mut draft = Draft { bytes, kept: 0, out, begun: false, masked: 0, masked_max };
     match (shown, form) {
         (Shown::Rows { columns, .. }, _) => rows(&mut draft, columns, editor)?,
         (Shown::Copied { .. }, Some(form)) => form.rewrite(&mut draft, editor)?,
@@ -36,6 +46,19 @@ pub struct Draft<'a> {
     kept: usize,
     out: &'a mut Vec<u8>,
     begun: bool,
+    /// Cells that were replaced, and how many may be.
+    masked: u64,
+    masked_max: u64,
+}
+
+/// Where a draft stood in front of a message.
+#[derive(Clone, Copy)]
+struct Mark {
+    at: usize,
+    kept: usize,
+    out_bytes: usize,
+    begun: bool,
+    masked: u64,
 }
 
 impl<'a> Draft<'a> {
@@ -49,6 +72,26 @@ impl<'a> Draft<'a> {
         self.out.extend(self.bytes.get(self.kept..from).unwrap_or_default());
         self.out.extend(new);
         self.kept = to;
+    }
+
+    /// Puts `new` in the place of a cell that stands from `from` to `to`.
+    pub fn replace_cell(&mut self, from: usize, to: usize, new: &[u8]) {
+        self.masked += 1;
+        self.replace(from, to, new);
+    }
+
+    const fn mark(&self, at: usize) -> Mark {
+        let (kept, out_bytes) = (self.kept, self.out.len());
+        Mark { at, kept, out_bytes, begun: self.begun, masked: self.masked }
+    }
+
+    /// What was written behind `mark` is taken back, and the bytes end there.
+    fn end_at(&mut self, mark: Mark) {
+        self.bytes = self.bytes.get(..mark.at).unwrap_or_default();
+        self.kept = mark.kept;
+        self.out.truncate(mark.out_bytes);
+        self.begun = mark.begun;
+        self.masked = mark.masked;
     }
 
     /// Where the byte at `at`, which has not been passed yet, will stand in `out`.
@@ -67,15 +110,16 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn finish(self) -> bool {
+    fn finish(self) -> Extent {
         if self.begun {
             self.out.extend(self.bytes.get(self.kept..).unwrap_or_default());
         }
-        self.begun
+        Extent { bytes: self.bytes.len(), changed: self.begun, masked: self.masked }
     }
 }
 
-/// Calls `edit` for each message with where its body begins and ends, and makes the lengths fit.
+/// Calls `edit` for each message with where its body begins and ends, and makes the lengths fit. A
+/// message in which too many cells are replaced is left out, with all behind it.
 pub fn messages(
     draft: &mut Draft<'_>,
     mut edit: impl FnMut(&mut Draft<'_>, usize, usize) -> Result<(), Malformed>,
@@ -87,9 +131,13 @@ pub fn messages(
             return Err(Malformed::Short);
         };
         let end = at + header.total();
-        let (before, place) = (draft.kept, draft.place(at + 1));
+        let (mark, place) = (draft.mark(at), draft.place(at + 1));
         edit(draft, end - header.body_bytes, end)?;
-        if draft.kept != before {
+        if draft.masked > draft.masked_max {
+            draft.end_at(mark);
+            return Ok(());
+        }
+        if draft.kept != mark.kept {
             draft.settle(place, end)?;
         }
         at = end;
@@ -139,13 +187,13 @@ pub fn tuple<'a>(
         new.extend(NULL);
         match editor.cell(column, value, new) {
             Edit::Keep => {}
-            Edit::Null => draft.replace(field, field + 4 + length, &NULL),
+            Edit::Null => draft.replace_cell(field, field + 4 + length, &NULL),
             Edit::Written => {
                 let written = u32::try_from(new.len() - 4).map_err(|_| Malformed::Length)?;
                 if let Some(place) = new.get_mut(..4) {
                     place.copy_from_slice(&written.to_be_bytes());
                 }
-                draft.replace(field, field + 4 + length, new);
+                draft.replace_cell(field, field + 4 + length, new);
             }
         }
     }

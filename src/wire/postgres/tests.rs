@@ -168,6 +168,12 @@ impl Drive {
         self.machine.limit_bytes(bytes as u64, &refusal);
     }
 
+    pub fn limit_masked(&mut self, cells: u64) {
+        let refusal =
+            Refusal { kind: RefusalKind::TooLarge, message: "too many cells".into(), hint: None };
+        self.machine.limit_masked(cells, &refusal);
+    }
+
     pub fn cancel_done(&mut self) {
         self.machine.cancel_done();
         self.pump();
@@ -241,8 +247,9 @@ impl Drive {
                 bytes
             }
             Ok(Step::Show { bytes, shown }) => {
-                self.edit(&shown, &unread[..bytes]);
-                bytes
+                let gone = self.edit(&shown, &unread[..bytes]);
+                self.unread[at] = unread[gone..].to_vec();
+                return true;
             }
             Ok(Step::StartTls { bytes, leg }) => {
                 self.tls.push(leg);

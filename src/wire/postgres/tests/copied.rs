@@ -262,6 +262,29 @@ fn a_copy_by_a_portal_is_shown_like_any_other() {
 }
 
 #[test]
+fn masked_cells_of_a_copy_count_and_names_in_its_first_line_do_not() {
+    let csv = CopyForm::Csv { delimiter: b',', quote: b'"', escape: b'"' };
+    let line = |text: &[u8]| frame(b'd', text);
+    let row = |text: &[u8]| frame(b'd', &tuple(&[Some(text)]));
+    let cases = [
+        (TEXT, true, [line(b"secret\n"), line(b"secret\n"), line(b"a\n"), line(b"secret\n")]),
+        (csv, true, [line(b"secret\n"), line(b"\"secret\"\n"), line(b"a\n"), line(b"secret\n")]),
+        (
+            CopyForm::Binary,
+            false,
+            [frame(b'd', SIGNATURE), row(b"secret"), row(b"a"), row(b"secret-null")],
+        ),
+    ];
+    for (form, header, lines) in cases {
+        let mut drive = begun(form, b"\\N", header, 1);
+        drive.limit_masked(1);
+        drive.target(&join(&[lines.concat(), line(b"a\n"), error("57014"), z(b'I')]));
+        assert_eq!(drive.heard(), "d d d E(54000) Z(I)", "{form:?}");
+        assert!(drive.machine.idle());
+    }
+}
+
+#[test]
 fn a_limit_of_rows_cuts_a_copy_that_is_shown() {
     let mut drive = begun(TEXT, b"\\N", false, 1);
     drive.limit_rows(2);

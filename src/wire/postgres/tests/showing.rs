@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::limits::{SHOWN_ROW_BYTES_MAX, SHOWN_WORDS_BYTES_MAX};
-use crate::wire::{Cause, CopyForm, Edit, Editor, Part, Shown};
+use crate::wire::{Cause, CopyForm, Edit, Editor, Part, Rewritten, Shown};
 
 /// Edits whatever a drive is shown, by a table of words.
 #[derive(Default)]
@@ -82,11 +82,12 @@ impl Drive {
         self.editing.as_mut().unwrap()
     }
 
-    /// Deals with bytes that a step has shown.
-    pub fn edit(&mut self, shown: &Shown, bytes: &[u8]) {
+    /// Deals with bytes that a step has shown. Returns how many of them.
+    pub fn edit(&mut self, shown: &Shown, bytes: &[u8]) -> usize {
         let mut editing = self.editing.take().unwrap();
         assert!(!bytes.is_empty(), "nothing is shown");
         let mut passes = false;
+        let mut gone = bytes.len();
         match shown {
             Shown::Rows { number, columns } => {
                 let tables: Vec<u32> = columns.iter().map(|column| column.table).collect();
@@ -107,12 +108,15 @@ impl Drive {
             self.seen.to_bot.extend(bytes);
         } else {
             match self.machine.rewrite(shown, bytes, &mut editing, &mut out) {
-                Ok(true) => self.seen.to_bot.extend(out),
-                Ok(false) => self.seen.to_bot.extend(bytes),
+                Ok(Rewritten { bytes: taken, changed }) => {
+                    gone = taken;
+                    self.seen.to_bot.extend(if changed { &out } else { &bytes[..taken] });
+                }
                 Err(fault) => self.seen.fault = Some(fault),
             }
         }
         self.editing = Some(editing);
+        gone
     }
 }
 
@@ -428,6 +432,84 @@ fn a_limit_of_rows_holds_for_a_portal_that_we_described() {
     drive.target(&join(&[ok("12"), t(&[5]), d(&["c"]), done("SELECT 1"), z(b'I')]));
     assert_eq!(drive.heard(), "1 2 D E(54000) Z(I)");
     assert!(drive.machine.idle());
+}
+
+#[test]
+fn a_limit_of_masked_cells_withholds_the_row_that_goes_past_it() {
+    let mut drive = Drive::showing();
+    drive.limit_masked(3);
+    for number in [1, 2] {
+        drive.bot(&q("SELECT 1"));
+        let rows = [["secret", "a"], ["b", "-"], ["secret-null", "secret"], ["secret", "c"]];
+        let rows = join(&rows.map(|row| d(&row)));
+        drive.target(&join(&[t(&[5, 5]), rows, d(&["d", "e"]), error("57014"), z(b'I')]));
+        assert_eq!(drive.heard(), "T D D D E(54000) Z(I)");
+        assert_eq!(told(&drive), [["[gone]!", "a"], ["b", "-"], ["-", "[gone]!"]]);
+        assert_eq!(drive.cancels_wanted, number);
+        let (ended, outcome) = drive.seen.ended.last().unwrap();
+        assert_eq!((*ended, outcome.rows), (u64::from(number), 3));
+        let told_bytes = drive.seen.to_bot.len() as u64;
+        assert_eq!(outcome.answer_bytes, told_bytes, "what is withheld does not count");
+        drive.take();
+    }
+    assert!(drive.machine.idle());
+}
+
+#[test]
+fn as_many_masked_cells_as_the_limit_says_pass() {
+    let mut drive = Drive::showing();
+    drive.limit_masked(2);
+    drive.bot(&q("SELECT 1"));
+    let rows = join(&[d(&["secret"]), d(&["b"]), d(&["secret-null"]), d(&["c"]), d(&["-"])]);
+    drive.target(&join(&[t(&[5]), rows, done("SELECT 5"), z(b'I')]));
+    assert_eq!(drive.heard(), "T D D D D D C Z(I)");
+    drive.bot(&q("SELECT 2"));
+    drive.target(&join(&[t(&[5, 5, 5]), d(&["secret", "secret", "secret"])]));
+    assert_eq!(drive.heard(), "T D D D D D C Z(I) T", "the first row may be too much");
+    drive.target(&join(&[d(&["a", "b", "c"]), error("57014"), z(b'I')]));
+    assert_eq!(drive.heard(), "T D D D D D C Z(I) T E(54000) Z(I)");
+}
+
+#[test]
+fn a_portals_masked_cells_count_in_all_its_parts() {
+    let mut drive = Drive::showing();
+    drive.limit_masked(2);
+    drive.bot(&join(&[p("", "SELECT 1"), b("c", ""), e("c"), e("c"), e("c"), sync()]));
+    let part = || join(&[t(&[5]), d(&["secret"]), ok("s")]);
+    drive.target(&join(&[ok("12"), part(), t(&[5]), d(&["secret"]), ok("s")]));
+    drive.target(&join(&[t(&[5]), d(&["secret"]), error("57014"), z(b'I')]));
+    assert_eq!(drive.heard(), "1 2 D s D s E(54000) Z(I)");
+}
+
+#[test]
+fn words_and_labels_are_no_cells() {
+    let mut drive = Drive::showing();
+    drive.limit_masked(1);
+    drive.bot(&q("SELECT 1"));
+    let notice = frame(b'N', b"SNOTICE\0C01000\0Msecret\0Dsecret\0\0");
+    drive.target(&join(&[notice.clone(), t(&[5]), notice, d(&["secret"]), done("SELECT 1")]));
+    drive.target(&z(b'I'));
+    assert_eq!(drive.heard(), "N T N D C Z(I)");
+}
+
+#[test]
+fn a_limit_of_bytes_counts_what_the_target_sends() {
+    let sent = join(&[t(&[5]), d(&["secret-short"]), d(&["secret-short"])]).len();
+    let last = d(&["x"]);
+    for (bytes, heard) in
+        [(sent + last.len() - 1, "T D D E(54000) Z(I)"), (sent + last.len(), "T D D D C Z(I)")]
+    {
+        let rows = [d(&["secret-short"]), d(&["secret-short"]), last.clone()];
+        let pieces = [vec![t(&[5])], rows.to_vec(), vec![done("SELECT 3"), z(b'I')]].concat();
+        for pieces in [vec![pieces.concat()], pieces] {
+            let mut drive = Drive::showing();
+            drive.limit_bytes(bytes);
+            drive.bot(&q("SELECT 1"));
+            pieces.iter().for_each(|piece| drive.target(piece));
+            assert_eq!(drive.heard(), heard, "{bytes} bytes in {} pieces", pieces.len());
+            assert_eq!(told(&drive)[0], ["*"]);
+        }
+    }
 }
 
 #[test]

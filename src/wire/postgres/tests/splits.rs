@@ -177,14 +177,26 @@ fn shown_transcripts() -> Vec<(&'static str, CopyForm, Vec<Event>)> {
     ]
 }
 
+/// Where a result that is shown is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    None,
+    Rows,
+    Bytes,
+    Masked,
+}
+
 fn play_shown(
     form: CopyForm,
-    limit: Option<u64>,
+    limit: Limit,
     events: impl IntoIterator<Item = Event>,
 ) -> (Seen, Vec<(usize, Vec<u8>)>) {
     let mut drive = Drive::copying(form, b"\\N", false);
-    if let Some(rows) = limit {
-        drive.limit_rows(rows);
+    match limit {
+        Limit::None => {}
+        Limit::Rows => drive.limit_rows(1),
+        Limit::Bytes => drive.limit_bytes(60),
+        Limit::Masked => drive.limit_masked(1),
     }
     for event in events {
         drive.play(&[event]);
@@ -196,11 +208,12 @@ fn play_shown(
 /// Nor do the values change that an editor is asked about.
 #[test]
 fn a_split_anywhere_changes_nothing_of_what_is_shown() {
-    for ((name, form, events), limit) in
-        shown_transcripts().into_iter().flat_map(|it| [(it.clone(), None), (it, Some(1))])
+    let limits = [Limit::None, Limit::Rows, Limit::Bytes, Limit::Masked];
+    let all = shown_transcripts().into_iter();
+    for ((name, form, events), limit) in all.flat_map(|it| limits.map(|limit| (it.clone(), limit)))
     {
         let whole = play_shown(form, limit, events.clone());
-        let is_lie = name == "a lie" && limit.is_none();
+        let is_lie = name == "a lie" && !matches!(limit, Limit::Rows | Limit::Bytes);
         assert_eq!(whole.0.fault.is_some(), is_lie, "{name}: {:?}", whole.0.fault);
         let bytewise = |bytes: &[u8]| bytes.iter().map(|byte| vec![*byte]).collect();
         let pieces = events.iter().flat_map(|event| in_pieces(event, &bytewise));
