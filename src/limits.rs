@@ -228,6 +228,9 @@ pub const ERRAND_MS_MAX: u64 = 10_000;
 pub const EXCHANGE_TEXT_BYTES_MAX: usize = 64 * 1024;
 const _: () = assert!(EXCHANGE_TEXT_BYTES_MAX < STATEMENT_BYTES_MAX);
 
+/// The highest limit of statements a minute: a million a second, more than a worker judges.
+pub const STATEMENTS_PER_MINUTE_MAX: u32 = 60_000_000;
+
 /// A command that is held must be whole before the human who decides.
 pub const HOLD_TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Whoever keeps requests has so long to answer that one is on record.

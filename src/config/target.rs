@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::section::{Field, Place, Section};
+use crate::limits::STATEMENTS_PER_MINUTE_MAX;
 use crate::model::target::{
     AuditStatements, Connection, Credential, KeyPairFiles, Labels, Listener, Protocol,
     SecretSource, Target, UpstreamTls,
@@ -226,6 +227,7 @@ pub fn connection<'a>(section: Section<'a>, names: &Names) -> Option<(Connection
         rows_max: limits.rows,
         bytes_max: limits.bytes,
         masked_max: limits.masked,
+        statements_per_minute_max: limits.statements,
     };
     Some((connection, place))
 }
@@ -318,6 +320,7 @@ struct Limits {
     rows: Option<u64>,
     bytes: Option<u64>,
     masked: Option<u64>,
+    statements: Option<u32>,
 }
 
 fn limits(section: Section<'_>) -> Option<Limits> {
@@ -325,13 +328,18 @@ fn limits(section: Section<'_>) -> Option<Limits> {
     let rows = section.find("rows").map(|field| field.integer(1..i64::MAX as u64));
     let bytes = section.find("bytes").map(|field| field.size_bytes(1..i64::MAX as u64));
     let masked = section.find("masked").map(|field| field.integer(1..i64::MAX as u64));
+    let statements = section
+        .find("statements")
+        .map(|field| field.integer(1..u64::from(STATEMENTS_PER_MINUTE_MAX) + 1));
     section.finish();
     let sessions = sessions.map_or(Some(None), |sessions| sessions.map(Some))?;
     let rows = rows.map_or(Some(None), |rows| rows.map(Some))?;
     let bytes = bytes.map_or(Some(None), |bytes| bytes.map(Some))?;
     let masked = masked.map_or(Some(None), |masked| masked.map(Some))?;
     let sessions = sessions.and_then(|sessions| u32::try_from(sessions).ok());
-    Some(Limits { sessions, rows, bytes, masked })
+    let statements = statements.map_or(Some(None), |statements| statements.map(Some))?;
+    let statements = statements.and_then(|statements| u32::try_from(statements).ok());
+    Some(Limits { sessions, rows, bytes, masked, statements })
 }
 
 const VAULT_NAME_BYTES_MAX: usize = 255;

@@ -317,6 +317,16 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         "policies = [\"baseline\"]",
+        "policies = [\"baseline\"]\nlimits = { statements = 0 }",
+        "`connection.limits.statements` is out of bounds",
+    ),
+    (
+        "policies = [\"baseline\"]",
+        "policies = [\"baseline\"]\nlimits = { statements = 60000001 }",
+        "`connection.limits.statements` is out of bounds",
+    ),
+    (
+        "policies = [\"baseline\"]",
         "policies = [\"baseline\"]\naudit = { statements = \"none\" }",
         "`connection.audit.statements` cannot be \"none\"",
     ),

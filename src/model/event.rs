@@ -50,6 +50,11 @@ pub enum What {
         totals: Totals,
     },
     Statement(Box<Exchange>),
+    /// Statements of a connection that were refused for being too many a minute, and became no event
+    /// of their own.
+    RefusalsUntold {
+        count: u64,
+    },
     CancelRequested,
     /// A command waits for a human.
     ApprovalAsked {

@@ -104,6 +104,8 @@ pub struct Connection {
     pub bytes_max: Option<u64>,
     /// Most masked cells in the answer to one statement, or to one text of several.
     pub masked_max: Option<u64>,
+    /// Most statements a minute, over all sessions and workers.
+    pub statements_per_minute_max: Option<u32>,
 }
 
 impl Connection {

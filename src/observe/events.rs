@@ -68,6 +68,7 @@ fn compose<'a>(node: &'a str, event: &'a AuditEvent) -> Record<'a> {
         What::SessionStarted => session_started(event),
         What::SessionEnded { reason, totals } => session_ended(event, *reason, totals),
         What::Statement(exchange) => statement(event, exchange),
+        What::RefusalsUntold { count } => refusals_untold(event, *count),
         What::CancelRequested => cancel_requested(event),
         What::ApprovalAsked { id, rule } => approval(event, "approval.request", *id, Some(rule)),
         What::ApprovalUsed { id } => approval(event, "approval.use", *id, None),
@@ -180,6 +181,19 @@ fn statement<'a>(event: &'a AuditEvent, exchange: &'a Exchange) -> Record<'a> {
     unmapped.effects = &exchange.effects;
     unmapped.observed = exchange.observed.as_deref();
     unmapped.tag = exchange.tag.as_deref().map(|tag| clip(tag, EVENT_FIELD_BYTES_MAX));
+    record
+}
+
+fn refusals_untold(event: &AuditEvent, count: u64) -> Record<'_> {
+    let mut record = datastore(event, Activity::other("Refusal"), "stmt.over_limit");
+    record.severity_id = Severity::Medium as u8;
+    record.status_id = STATUS_FAILURE;
+    record.status_code = Some(CODE_BLOCKED);
+    record.status_detail = Some("over limits.statements of the connection");
+    record.action_id = ACTION_DENIED;
+    record.disposition_id = DISPOSITION_BLOCKED;
+    record.count = Some(count);
+    record.is_alert = true;
     record
 }
 

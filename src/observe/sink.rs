@@ -284,6 +284,7 @@ fn weight(event: &AuditEvent) -> u64 {
         }
         What::SessionStarted
         | What::SessionEnded { .. }
+        | What::RefusalsUntold { .. }
         | What::CancelRequested
         | What::ApprovalUsed { .. }
         | What::ApprovalUnheard { .. }

@@ -152,6 +152,7 @@ impl Session {
                 break;
             }
         }
+        self.tell_untold(cx);
         self.emit(What::SessionEnded { reason, totals: self.totals }, cx);
         let Phase::Open(mut open) = self.phase.take() else { return None };
         open.tap.end(cx.now, reason, self.totals);

@@ -28,6 +28,7 @@ pub(super) struct Begun {
     facts: Arc<Facts>,
     verdict: Verdict,
     approval: Option<String>,
+    is_told: bool,
     begun_ns: u64,
 }
 
@@ -93,6 +94,8 @@ pub(super) struct Ended {
     pub(super) text: Arc<[u8]>,
     pub(super) facts: Arc<Facts>,
     pub(super) verdict: Verdict,
+    /// It may become an event.
+    pub(super) is_told: bool,
 }
 
 impl Begun {
@@ -104,8 +107,22 @@ impl Begun {
         verdict: Verdict,
         now: Now,
     ) -> Self {
-        let begun_ns = now.mono_ns;
-        Self { number: 0, text, text_bytes, parameters, facts, verdict, approval: None, begun_ns }
+        Self {
+            number: 0,
+            text,
+            text_bytes,
+            parameters,
+            facts,
+            verdict,
+            approval: None,
+            is_told: true,
+            begun_ns: now.mono_ns,
+        }
+    }
+
+    /// With whether it may become an event.
+    pub(super) fn told(self, is_told: bool) -> Self {
+        Self { is_told, ..self }
     }
 
     fn ended(self, outcome: Outcome, now: Now) -> Ended {
@@ -129,6 +146,7 @@ impl Begun {
             tag: outcome.tag,
             approval: self.approval,
         };
-        Ended { record, text: self.text, facts: self.facts, verdict: self.verdict }
+        let Self { text, facts, verdict, is_told, .. } = self;
+        Ended { record, text, facts, verdict, is_told }
     }
 }

@@ -22,25 +22,22 @@ impl Session {
     /// `bytes` at the front of the bot's inbox hold the command.
     pub(super) fn judge(
         &mut self,
-        asked: Asked,
+        mut asked: Asked,
         bytes: usize,
         cx: &mut Context<'_>,
     ) -> Result<Ruling, End> {
-        let facts = self.facts(&asked, cx);
-        let is_first = !self.machine.in_transaction() && !self.machine.is_busy();
-        let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };
-        let mut verdict = match &asked.overruled {
-            None => open.admission.policy.decide(&facts, &asked.text),
-            Some(refusal) => overruled(refusal),
+        let read = self.read(&asked, cx);
+        let overrun = self.pace(&asked, &read, cx);
+        let facts = self.resolve(read);
+        let mut verdict = match &overrun {
+            Some(overrun) => overrun.verdict(),
+            None => self.verdict(&asked, &facts)?,
         };
-        if asked.overruled.is_none()
-            && let Some(objection) =
-                open.masking.as_mut().and_then(|it| it.objection(&asked, &facts, is_first))
-            && !matches!(verdict, Verdict::Deny { .. })
-        {
-            let grounds = Grounds { rule: objection.rule, observed: None };
-            verdict = Verdict::Deny { grounds, message: objection.message };
+        let is_told = overrun.as_ref().is_none_or(|overrun| overrun.is_told);
+        if let Some(overrun) = overrun {
+            asked.overruled = Some(overrun.refusal);
         }
+        let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };
         let number = open.exchanges.next_number();
         if let (Verdict::Hold { grounds, terms }, Purpose::Run) = (&verdict, asked.purpose) {
             let (grounds, terms) = (grounds.clone(), terms.clone());
@@ -74,7 +71,8 @@ impl Session {
             (Verdict::Deny { .. }, _) => Ruling::Consume,
         };
         let begun =
-            Begun::new(asked.text, asked.text_bytes, asked.parameters, facts, verdict, cx.now);
+            Begun::new(asked.text, asked.text_bytes, asked.parameters, facts, verdict, cx.now)
+                .told(is_told);
         match (&ruling, asked.purpose) {
             (Ruling::Forward, Purpose::Prepare) => open.exchanges.prepare(begun),
             (Ruling::Forward | Ruling::Keep, Purpose::Run)
@@ -86,17 +84,40 @@ impl Session {
         Ok(ruling)
     }
 
-    fn facts(&self, asked: &Asked, cx: &mut Context<'_>) -> Arc<Facts> {
+    /// What policy and masks say.
+    fn verdict(&mut self, asked: &Asked, facts: &Facts) -> Result<Verdict, End> {
+        let is_first = !self.machine.in_transaction() && !self.machine.is_busy();
+        let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };
+        if let Some(refusal) = &asked.overruled {
+            return Ok(overruled(refusal));
+        }
+        let verdict = open.admission.policy.decide(facts, &asked.text);
+        let objection = open.masking.as_mut().and_then(|it| it.objection(asked, facts, is_first));
+        Ok(match (objection, verdict) {
+            (Some(objection), Verdict::Allow(_) | Verdict::Hold { .. }) => {
+                let grounds = Grounds { rule: objection.rule, observed: None };
+                Verdict::Deny { grounds, message: objection.message }
+            }
+            (Some(_) | None, verdict) => verdict,
+        })
+    }
+
+    /// Facts of the command's own text.
+    fn read(&self, asked: &Asked, cx: &mut Context<'_>) -> Arc<Facts> {
         if asked.overruled.is_some() {
             return Arc::new(Facts::unknown(Unknown::TooLarge));
         }
         if asked.unseen {
             return Arc::new(Facts::unknown(Unknown::UnseenName));
         }
-        let facts = match &asked.known {
+        match &asked.known {
             Some(known) => known.clone(),
             None => cx.classifier.facts(asked.language, self.machine.lexing(), &asked.text),
-        };
+        }
+    }
+
+    /// With those of what it runs by name.
+    fn resolve(&self, facts: Arc<Facts>) -> Arc<Facts> {
         let facts = if facts.executes.is_empty() {
             facts
         } else {

@@ -25,6 +25,7 @@ use crate::record::{Recorded, Tap, WorkerLink};
 use crate::scan::Hit;
 use crate::wire::{CancelKey, Login, Machine, Said, Setting, TlsFacts, UpstreamLogin};
 
+pub mod bucket;
 mod close;
 mod exchange;
 mod hiding;
@@ -33,11 +34,13 @@ mod inbox;
 mod judge;
 mod masking;
 mod open;
+mod pace;
 mod relay;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+use bucket::Bucket;
 use close::End;
 use exchange::Exchanges;
 use hold::{Held, Settings};
@@ -54,6 +57,8 @@ pub struct Admission {
     pub config_version: Arc<str>,
     /// What keyed stand-ins are made with.
     pub mask_keys: Arc<Keys>,
+    /// Of the statements that all sessions of the connection may make; `None` for any number.
+    pub bucket: Option<Arc<Bucket>>,
 }
 
 /// Columns that are protected from a bot: for whoever reads the database's catalogue.
@@ -113,6 +118,7 @@ pub enum Input {
     PolicyChanged {
         policy: SessionPolicy,
         config_version: Arc<str>,
+        bucket: Option<Arc<Bucket>>,
     },
     /// `deadline` has passed.
     DeadlinePassed,
@@ -313,8 +319,8 @@ impl Session {
             Input::CancelRequested => self.on_cancel(cx),
             Input::CancelDone => self.on_cancel_done(cx),
             Input::Decided { id, decision } => self.on_decision(id, decision, cx),
-            Input::PolicyChanged { policy, config_version } => {
-                self.on_policy(policy, config_version)
+            Input::PolicyChanged { policy, config_version, bucket } => {
+                self.on_policy(policy, config_version, bucket)
             }
             Input::DeadlinePassed if self.holds() => self.wait_on(cx),
             Input::DeadlinePassed if self.looks_for_catalogue() => self.look_for_catalogue(cx),
@@ -347,7 +353,12 @@ impl Session {
         self.pump(Leg::Downstream, cx)
     }
 
-    fn on_policy(&mut self, policy: SessionPolicy, config_version: Arc<str>) -> Result<(), End> {
+    fn on_policy(
+        &mut self,
+        policy: SessionPolicy,
+        config_version: Arc<str>,
+        bucket: Option<Arc<Bucket>>,
+    ) -> Result<(), End> {
         // What is protected was looked up when the session opened.
         if !same_masks(self.masks(), policy.masks()) {
             return Err(End::of(CloseReason::Draining));
@@ -366,6 +377,7 @@ impl Session {
         };
         admission.policy = policy;
         admission.config_version = config_version;
+        admission.bucket = bucket;
         Ok(())
     }
 

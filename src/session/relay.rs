@@ -272,7 +272,7 @@ impl Session {
                     || !(ended.facts.effects.is_empty() || ended.facts.effects.only(harmless))
             }
         };
-        if audited {
+        if audited && ended.is_told {
             self.emit(What::Statement(Box::new(ended.record)), cx);
         }
         Ok(())

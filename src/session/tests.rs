@@ -21,6 +21,7 @@ use crate::model::time::{NS_PER_MS, Now};
 use crate::record::reader::{Blocks, EntryKind, Segment, Step, Wanted, read, segments};
 use crate::record::tests::{config, idle_waker};
 use crate::record::{Recorder, RunKind, WorkerLink};
+use crate::session::bucket::Bucket;
 use crate::session::{Admission, Context, Input, Output, Session};
 use crate::wire::postgres::tests as pg;
 use crate::wire::{CancelKey, Setting, TlsFacts, UpstreamLogin};
@@ -30,6 +31,7 @@ mod ending;
 mod holding;
 mod masking;
 mod opening;
+mod pacing;
 mod passing;
 mod sim;
 mod splits;
@@ -95,6 +97,7 @@ pub struct House {
     admits: &'static str,
     catalogue: Option<Arc<Cell>>,
     masked_max: Option<u64>,
+    bucket: Option<Arc<Bucket>>,
 }
 
 impl House {
@@ -108,7 +111,15 @@ impl House {
         let read: BTreeMap<String, PolicyDocument> = toml::from_str(POLICIES).unwrap();
         let documents = read.into_iter().map(|(name, policy)| (name.into(), policy)).collect();
         let policies = Library::new("v1".into(), documents).unwrap();
-        Self { dir, recorder, policies, admits: "reads", catalogue: None, masked_max: None }
+        Self {
+            dir,
+            recorder,
+            policies,
+            admits: "reads",
+            catalogue: None,
+            masked_max: None,
+            bucket: None,
+        }
     }
 
     fn policy(&self, name: &str) -> SessionPolicy {
@@ -135,6 +146,7 @@ impl House {
             rows_max: None,
             bytes_max: None,
             masked_max: self.masked_max,
+            statements_per_minute_max: None,
         };
         Admission {
             principal: Arc::new(principal()),
@@ -143,6 +155,7 @@ impl House {
             policy: self.policy(self.admits),
             config_version: "v1".into(),
             mask_keys: Arc::new(Keys::new(&[7; 32])),
+            bucket: self.bucket.clone(),
         }
     }
 
@@ -446,6 +459,7 @@ impl Visit<'_> {
             What::SessionStarted => "started",
             What::SessionEnded { .. } => "ended",
             What::Statement(_) => "statement",
+            What::RefusalsUntold { .. } => "untold",
             What::CancelRequested => "cancel",
             What::ApprovalAsked { .. } => "asked",
             What::ApprovalUsed { .. } => "used",

@@ -252,6 +252,8 @@ pub struct Refusal {
 pub enum RefusalKind {
     Policy,
     TooLarge,
+    /// It may run later.
+    TooSoon,
     Unsupported,
     /// The bot took its command back.
     Cancelled,

@@ -21,7 +21,7 @@ impl Worker {
     pub(super) fn verify(&mut self, at: Address, login: Box<Login>) {
         let Some(slot) = self.slots.get_mut(at) else { return };
         let Some(door) = slot.door.clone() else { return };
-        match self.snapshot.admit(&login, &door, self.now) {
+        match self.snapshot.admit(&login, &door, &self.shared, self.now) {
             Ok(admission) => {
                 let connection = admission.connection.clone();
                 let name = connection.name();
@@ -62,7 +62,7 @@ impl Worker {
         for at in self.slots.addresses() {
             let Some(slot) = self.slots.get_mut(at) else { continue };
             let (Some((login, _)), Some(door)) = (&slot.unverified, &slot.door) else { continue };
-            let still_waits = match self.snapshot.admit(login, door, self.now) {
+            let still_waits = match self.snapshot.admit(login, door, &self.shared, self.now) {
                 Err(Refused::Token(rejection)) => rejection.awaits_keys(),
                 Ok(_) | Err(_) => false,
             };

@@ -86,11 +86,8 @@ impl Worker {
         let Some(slot) = self.slots.get_mut(at) else { return };
         let Some(admission) = slot.session.admission() else { return };
         let database = slot.session.database().cloned().unwrap_or_default();
-        match self.snapshot.rebind(admission, &database) {
-            Some(policy) => {
-                let config_version = self.snapshot.version.clone();
-                self.drive(at, Input::PolicyChanged { policy, config_version });
-            }
+        match self.snapshot.rebind(admission, &database, &self.shared, self.now) {
+            Some(changed) => self.drive(at, changed),
             None => self.drive(at, Input::End(CloseReason::Killed)),
         }
     }

@@ -3,19 +3,23 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use subtle::ConstantTimeEq;
 
 use crate::limits;
 use crate::model::time::{NS_PER_MS, NS_PER_S, Now};
+use crate::session::bucket::Bucket;
 use crate::wire::CancelKey;
 use crate::worker::mailbox::Address;
 
 pub struct Shared {
     cancels: Mutex<Cancels>,
     connections: Mutex<HashMap<String, u32>>,
+    /// Of the connections that have a limit of statements. Outlives their sessions: whoever comes
+    /// again has not more for it.
+    buckets: Mutex<HashMap<String, Arc<Bucket>>>,
     loads: Box<[Load]>,
 }
 
@@ -65,6 +69,7 @@ impl Shared {
         Self {
             cancels: Mutex::default(),
             connections: Mutex::default(),
+            buckets: Mutex::default(),
             loads: (0..workers).map(|_| Load::default()).collect(),
         }
     }
@@ -129,6 +134,22 @@ impl Shared {
                 connections.remove(connection);
             }
         }
+    }
+
+    /// The bucket of a connection whose sessions may make so many statements a minute. The same one as
+    /// long as anything is missing from it, by whatever limit.
+    pub fn bucket(&self, connection: &str, per_minute: u32, now: Now) -> Arc<Bucket> {
+        let fresh = || Arc::new(Bucket::new(per_minute));
+        // As good as none where a worker died with the lock: then the process ends.
+        let Ok(mut buckets) = self.buckets.lock() else { return fresh() };
+        if let Some(bucket) = buckets.get(connection) {
+            bucket.resize(per_minute);
+            return Arc::clone(bucket);
+        }
+        buckets.retain(|_, bucket| Arc::strong_count(bucket) > 1 || !bucket.is_fresh(now));
+        let bucket = fresh();
+        buckets.insert(connection.to_owned(), Arc::clone(&bucket));
+        bucket
     }
 
     /// Where the next session should live: the first worker that is not busy yet, since sessions

@@ -15,8 +15,10 @@ use crate::mask::cell::Keys;
 use crate::model::identity::{AccountName, Principal};
 use crate::model::target::{Connection, Protocol, Target, TargetName};
 use crate::model::time::Now;
-use crate::session::Admission;
+use crate::session::bucket::Bucket;
+use crate::session::{Admission, Input};
 use crate::wire::{self, Login};
+use crate::worker::shared::Shared;
 
 pub struct Snapshot {
     pub version: Arc<str>,
@@ -113,7 +115,13 @@ impl Snapshot {
     }
 
     /// Token to admission: who it is, which connection, under which policy.
-    pub fn admit(&self, login: &Login, door: &Door, now: Now) -> Result<Admission, Refused> {
+    pub fn admit(
+        &self,
+        login: &Login,
+        door: &Door,
+        shared: &Shared,
+        now: Now,
+    ) -> Result<Admission, Refused> {
         let admitted = login.token.with(|token| self.gate.admit(&login.user, token, now))?;
         if let Some(asked) = admitted.target_hint
             && asked != *door.target
@@ -136,20 +144,34 @@ impl Snapshot {
             policy,
             config_version: self.version.clone(),
             mask_keys: self.mask_keys.clone(),
+            bucket: bucket(connection, shared, now),
         })
     }
 
-    /// The policy of a live session under this snapshot; `None` if its connection is gone or does
-    /// not open its database any more.
+    /// What a live session gets under this snapshot; `None` if its connection is gone or does not open
+    /// its database any more.
     #[must_use]
-    pub fn rebind(&self, admission: &Admission, database: &str) -> Option<SessionPolicy> {
+    pub fn rebind(
+        &self,
+        admission: &Admission,
+        database: &str,
+        shared: &Shared,
+        now: Now,
+    ) -> Option<Input> {
         let key = (admission.principal.account.clone(), admission.target.name.clone());
         let connection = self.connections.get(&key)?;
         let destination = self.destinations.get(&admission.target.name)?;
         if !connection.opens(database) || !self.gate.still_admits(&admission.principal) {
             return None;
         }
-        self.bind(connection, &admission.principal, &destination.target, database).ok()
+        let policy =
+            self.bind(connection, &admission.principal, &destination.target, database).ok()?;
+        let config_version = self.version.clone();
+        Some(Input::PolicyChanged {
+            policy,
+            config_version,
+            bucket: bucket(connection, shared, now),
+        })
     }
 
     fn bind(
@@ -177,6 +199,11 @@ impl Snapshot {
     pub fn binds(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.keys().copied()
     }
+}
+
+fn bucket(connection: &Connection, shared: &Shared, now: Now) -> Option<Arc<Bucket>> {
+    let per_minute = connection.statements_per_minute_max?;
+    Some(shared.bucket(&connection.name(), per_minute, now))
 }
 
 fn client_side(

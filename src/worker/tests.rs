@@ -269,7 +269,7 @@ fn a_recording_that_is_due_soon_is_cut_with_one_that_is_due() {
     let house = House::recording(Durability::Group);
     let mut bench = Bench::new(&house);
     let begun = bench.worker.now;
-    let later = |ms| Now { mono_ns: begun.after_ms(ms), ..begun };
+    let later = |ms: u64| Now { mono_ns: begun.after_ms(ms), ..begun };
     let sessions = [0, 4, 8].map(|ms| {
         let mut session = house.open_session();
         session.tap().unwrap().cut();
@@ -291,6 +291,28 @@ fn a_recording_that_is_due_soon_is_cut_with_one_that_is_due() {
     assert_eq!(open_after(half_ms - 1), [true, true, true]);
     assert_eq!(open_after(half_ms), [false, false, true]);
     assert_eq!(open_after(half_ms + 8), [false, false, false]);
+}
+
+#[test]
+fn a_connections_bucket_stays_as_long_as_anything_is_missing_from_it() {
+    let shared = Shared::new(2);
+    let later = |ms: u64| Now { unix_ns: 0, mono_ns: 1_000_000_000 + ms * 1_000_000 };
+    let bucket = shared.bucket("ci@shop", 60, later(0));
+    assert_eq!(bucket.draw(60, later(0)), Ok(()));
+    assert!(Arc::ptr_eq(&bucket, &shared.bucket("ci@shop", 60, later(0))), "one for all workers");
+    assert!(shared.bucket("ci@other", 60, later(0)).draw(60, later(0)).is_ok());
+    drop(bucket);
+    // All sessions are gone, a reload has another limit, and others have come.
+    shared.bucket("x@shop", 1, later(30_000));
+    let again = shared.bucket("ci@shop", 120, later(30_000));
+    assert!(again.draw(61, later(30_000)).is_err());
+    assert!(again.draw(60, later(30_000)).is_ok());
+    let weak = Arc::downgrade(&again);
+    drop(again);
+    shared.bucket("y@shop", 1, later(60_000));
+    assert!(weak.upgrade().is_some(), "it is half full");
+    shared.bucket("z@shop", 1, later(90_000));
+    assert!(weak.upgrade().is_none(), "a full one that nobody has is like a new one");
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);

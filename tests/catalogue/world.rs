@@ -68,6 +68,7 @@ pub fn place(server: &Postgres, role: Role, database: &str) -> Place {
         rows_max: None,
         bytes_max: None,
         masked_max: None,
+        statements_per_minute_max: None,
     };
     Place { connection: Arc::new(connection), target: Arc::new(target), database: database.into() }
 }

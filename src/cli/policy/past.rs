@@ -65,6 +65,8 @@ pub enum Doubt {
     State,
     #[error("the protocol refuses it, whatever the policy")]
     Protocol,
+    #[error("it came too soon after others, and was not judged")]
+    TooSoon,
     #[error("its connection is not in the configuration")]
     NoConnection,
     #[error("its target is not in the configuration")]
@@ -174,6 +176,9 @@ fn facts(
     if exchange.rule == OVERRULED {
         return Err(Doubt::Protocol);
     }
+    if exchange.rule == TOO_SOON {
+        return Err(Doubt::TooSoon);
+    }
     let kept = exchange.text.len() as u64;
     if exchange.text_bytes > kept {
         return Err(Doubt::Cut);
@@ -203,6 +208,8 @@ fn moment<S: Serializer>(unix_ns: &u64, serializer: S) -> Result<S::Ok, S::Error
 
 /// The rule that records name where the session's protocol refused a command.
 const OVERRULED: &str = "narrows/protocol";
+/// Where the connection had made its statements of the minute.
+const TOO_SOON: &str = "narrows/limits.statements";
 
 #[cfg(test)]
 pub(in crate::cli) mod tests;

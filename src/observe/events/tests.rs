@@ -58,6 +58,7 @@ fn every_kind() -> Vec<AuditEvent> {
         What::Statement(Box::new(exchange())),
         What::Statement(Box::new(Exchange { verdict: "deny".to_owned(), ..exchange() })),
         What::Statement(Box::new(Exchange { observed: Some("p/r".to_owned()), ..exchange() })),
+        What::RefusalsUntold { count: 7 },
         What::CancelRequested,
         What::ConfigReloaded { version: "4be1".to_owned(), by: by.clone() },
         What::ReloadRefused { reason: "line 3: unknown key".to_owned(), by: by.clone() },

@@ -146,7 +146,7 @@ fn an_approval_does_not_outlast_the_token_or_the_policy() {
     visit.bot(&pg::q(UPDATE));
     let id = filed(&mut visit);
     let policy = house.policy("closed");
-    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into() });
+    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into(), bucket: None });
     approved(&mut visit, id);
     assert_eq!((visit.seen.heard().as_str(), visit.seen.got().as_str()), ("N E(42501) Z(I)", ""));
 }
@@ -206,7 +206,7 @@ fn an_approval_given_by_one_is_not_enough_where_two_are_asked_for_by_now() {
     visit.bot(&pg::q(UPDATE));
     let id = filed(&mut visit);
     let policy = house.policy("stricter");
-    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into() });
+    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into(), bucket: None });
     approved(&mut visit, id);
     assert_eq!((visit.seen.heard().as_str(), visit.seen.got().as_str()), ("N E(42501) Z(I)", ""));
 }

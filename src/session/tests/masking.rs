@@ -334,16 +334,16 @@ fn a_reload_that_changes_the_masks_ends_the_session() {
     let house = House::masked();
     let mut visit = house.open();
     let policy = house.policy("masked");
-    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into() });
+    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into(), bucket: None });
     assert_eq!(visit.seen.closed, None, "the masks are the same");
     let policy = house.policy("unmasked");
-    visit.handle(Input::PolicyChanged { policy, config_version: "v3".into() });
+    visit.handle(Input::PolicyChanged { policy, config_version: "v3".into(), bucket: None });
     assert_eq!(visit.seen.closed, Some(CloseReason::Draining));
     let mut house = House::new();
     house.admits = "unmasked";
     let mut visit = house.open();
     let policy = house.policy("masked");
-    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into() });
+    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into(), bucket: None });
     assert_eq!(visit.seen.closed, Some(CloseReason::Draining));
 }
 

@@ -152,7 +152,7 @@ fn a_new_policy_judges_the_next_statement() {
     visit.bot(&[pg::p("s", "SELECT 1"), pg::q("SELECT 1")].concat());
     visit.target(&[pg::ok("1"), one_row()].concat());
     let policy = house.policy("closed");
-    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into() });
+    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into(), bucket: None });
     visit.seen = Seen::default();
     visit.bot(&pg::q("SELECT 1"));
     assert_eq!((visit.seen.got(), visit.seen.heard()), (String::new(), "E(42501) Z(I)".into()));
@@ -160,7 +160,7 @@ fn a_new_policy_judges_the_next_statement() {
     assert_eq!(visit.seen.got(), "P! S", "what was prepared before is judged by the new policy");
     visit.target(&[pg::error("42601"), pg::z(b'I')].concat());
     let policy = house.policy("reads");
-    visit.handle(Input::PolicyChanged { policy, config_version: "v3".into() });
+    visit.handle(Input::PolicyChanged { policy, config_version: "v3".into(), bucket: None });
     visit.seen = Seen::default();
     visit.bot(&pg::q("SELECT 1"));
     assert_eq!(visit.seen.got(), "Q");
@@ -172,7 +172,7 @@ fn a_policy_that_changes_while_the_target_is_awaited_judges_the_first_statement(
     let mut visit = house.visit();
     visit.knock();
     let policy = house.policy("closed");
-    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into() });
+    visit.handle(Input::PolicyChanged { policy, config_version: "v2".into(), bucket: None });
     visit.target(&target_login());
     visit.seen = Seen::default();
     visit.bot(&pg::q("SELECT 1"));

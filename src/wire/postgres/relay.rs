@@ -18,7 +18,7 @@ use crate::wire::postgres::reply::Words;
 use crate::wire::postgres::scram;
 use crate::wire::postgres::showing::Showing;
 use crate::wire::postgres::startup::Version;
-use crate::wire::{CancelKey, Farewell, Fault, Refusal, Said};
+use crate::wire::{CancelKey, Farewell, Fault, Refusal, RefusalKind, Said};
 
 pub struct Relay {
     pub version: Version,
@@ -79,9 +79,11 @@ impl Question {
     /// own code for a name that does not exist: drivers answer that by preparing anew.
     fn refused(&self, refusal: &Refusal) -> Words {
         let words = Words::refusal(refusal);
+        // What was only too soon is not prepared anew, but sent later.
+        let unseen = self.unseen && refusal.kind != RefusalKind::TooSoon;
         match self.command {
-            Command::Bind { .. } if self.unseen => Words { code: "26000", ..words },
-            Command::Execute { .. } if self.unseen => Words { code: "34000", ..words },
+            Command::Bind { .. } if unseen => Words { code: "26000", ..words },
+            Command::Execute { .. } if unseen => Words { code: "34000", ..words },
             Command::Query { .. }
             | Command::FunctionCall
             | Command::Parse { .. }

@@ -31,6 +31,8 @@ impl Words {
         let code = match refusal.kind {
             RefusalKind::Policy => INSUFFICIENT_PRIVILEGE,
             RefusalKind::TooLarge => "54000",
+            // The server's code for its own configured limits, such as those of a role's temporary files.
+            RefusalKind::TooSoon => "53400",
             RefusalKind::Unsupported => "0A000",
             RefusalKind::Cancelled => "57014",
         };

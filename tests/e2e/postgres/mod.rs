@@ -10,6 +10,7 @@ mod held_again;
 mod held_drivers;
 mod holding;
 mod hostile;
+mod limits;
 mod masked_types;
 mod masking;
 mod observing;

@@ -170,6 +170,10 @@ fn what_is_not_certain_is_doubted() {
         (Exchange { text_bytes: 9000, ..read.clone() }, Some(Doubt::Cut)),
         (Exchange { text_bytes: 3, ..read.clone() }, Some(Doubt::Altered)),
         (Exchange { rule: "narrows/protocol".to_owned(), ..read.clone() }, Some(Doubt::Protocol)),
+        (
+            Exchange { rule: "narrows/limits.statements".to_owned(), ..read.clone() },
+            Some(Doubt::TooSoon),
+        ),
         // Read under other settings, or a Bind of a statement that nobody had seen.
         (Exchange { effects: was_unknown.clone(), ..read.clone() }, Some(Doubt::State)),
         (
