@@ -419,6 +419,12 @@ const _: () = assert!(CATALOGUE_STALE_MS_MAX > 2 * (CATALOGUE_REFRESH_MS + CATAL
 pub const CATALOGUE_KEPT_MS: u64 = 300_000;
 /// Databases whose catalogues are kept at once; a bot may name any that its credential opens.
 pub const CATALOGUES_MAX: usize = 1_024;
+/// `narrows check --live`, whatever the targets do; and the logins that it has open at once.
+pub const LIVE_CHECK_MS_MAX: u64 = 60_000;
+const _: () = assert!(LIVE_CHECK_MS_MAX > CATALOGUE_READ_MS_MAX);
+pub const LIVE_CHECKS_AT_ONCE: usize = 8;
+/// Masks without a column, by database, that are remembered as told: some MiB.
+pub const UNMATCHED_TOLD_MAX: usize = 16 * CATALOGUES_MAX;
 /// Requests for approval that wait at once, of one account and in all: what humans can look through.
 pub const APPROVALS_PER_ACCOUNT_MAX: u64 = 5;
 pub const APPROVALS_PENDING_MAX: u64 = 1_000;

@@ -85,6 +85,13 @@ pub enum What {
         reason: String,
         by: String,
     },
+    /// A database was read, and has no column that a mask's pattern matches.
+    MaskUnmatched {
+        rule: String,
+        pattern: String,
+        /// The pattern speaks of one table; others look for columns wherever they may be.
+        names_a_table: bool,
+    },
     RecordingFailed {
         reason: String,
     },

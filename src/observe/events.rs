@@ -85,6 +85,9 @@ fn compose<'a>(node: &'a str, event: &'a AuditEvent) -> Record<'a> {
         }
         What::ConfigReloaded { version, by } => config_reloaded(event, version, by),
         What::ReloadRefused { reason, by } => reload_refused(event, reason, by),
+        What::MaskUnmatched { rule, pattern, names_a_table } => {
+            mask_unmatched(node, event, rule, pattern, *names_a_table)
+        }
         What::RecordingFailed { reason } => recording_failed(node, event, reason),
         What::RecordingRestored => {
             let mut record =
@@ -223,6 +226,31 @@ fn reload<'a>(event: &'a AuditEvent, by: &'a str) -> Record<'a> {
         record(event, ClassUid::EntityManagement, Activity::ENTITY_UPDATE, "config.reload");
     record.actor = Some(operator(by));
     record.entity = Some(configuration(None));
+    record
+}
+
+/// The class knows endpoints and no databases: what was read stands among our own.
+fn mask_unmatched<'a>(
+    node: &'a str,
+    event: &'a AuditEvent,
+    rule: &'a str,
+    pattern: &'a str,
+    names_a_table: bool,
+) -> Record<'a> {
+    let mismatch = Activity::other("Mismatch");
+    let mut record = log_activity(node, event, mismatch, "mask.unmatched", "policy");
+    // A pattern for any table may rightly find nothing in some databases.
+    let severity = if names_a_table { Severity::Medium } else { Severity::Low };
+    record.severity_id = severity as u8;
+    record.is_alert = names_a_table;
+    record.status_id = STATUS_FAILURE;
+    record.status_detail = Some("the pattern matches no column");
+    record.dst_endpoint = destination(event);
+    let policy = rule.split_once('/').map_or(rule, |(name, _)| name);
+    record.policy = Some(Policy { name: policy, uid: rule, is_applied: false });
+    let unmapped = &mut record.unmapped.narrows;
+    unmapped.pattern = Some(clip(pattern, EVENT_FIELD_BYTES_MAX));
+    unmapped.database = event.database.as_deref().map(|it| clip(it, EVENT_FIELD_BYTES_MAX));
     record
 }
 

@@ -277,6 +277,7 @@ fn weight(event: &AuditEvent) -> u64 {
         What::ConfigReloaded { version: text, by }
         | What::ReloadRefused { reason: text, by }
         | What::Killed { scope: text, by } => text.len() + by.len(),
+        What::MaskUnmatched { rule, pattern, .. } => rule.len() + pattern.len(),
         What::RecordingFailed { reason } => reason.len(),
         What::ApprovalAsked { rule, .. } => rule.len(),
         What::ApprovalDecided { by, reason, .. } => {

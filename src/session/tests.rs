@@ -466,6 +466,7 @@ impl Visit<'_> {
             other @ (What::ApprovalDecided { .. }
             | What::ConfigReloaded { .. }
             | What::ReloadRefused { .. }
+            | What::MaskUnmatched { .. }
             | What::RecordingFailed { .. }
             | What::RecordingRestored
             | What::Killed { .. }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use narrows::control::catalogue::{Catalogues, Pace, Place, Rules, unmatched};
+use narrows::control::catalogue::{Catalogues, Pace, Place, Rules, read_once};
 use narrows::mask::catalogue::{Cell, Column, Touch};
 use narrows::model::mask::Strategy;
+use narrows::observe::sink::EventQueue;
 
 use crate::support::postgres::{Postgres, Role, Version};
 use crate::support::shared::pki;
@@ -26,6 +27,10 @@ fn pace() -> Pace {
 
 fn slow() -> Pace {
     Pace { refresh: Duration::from_secs(600), ..pace() }
+}
+
+fn catalogues(pace: Pace) -> Catalogues {
+    Catalogues::new(lessor(), pace, EventQueue::discarding())
 }
 
 async fn cell(catalogues: &Catalogues, place: &Place, rules: &Rules) -> Arc<Cell> {
@@ -54,7 +59,7 @@ async fn callers_share_one_reading_and_one_cell() {
     let server = server();
     database(server, "shared", CUSTOMERS);
     let (place, rules) = (place(server, Role::App, "shared"), rules(SSN));
-    let catalogues = Catalogues::new(lessor(), slow());
+    let catalogues = catalogues(slow());
     let (a, b) = tokio::join!(cell(&catalogues, &place, &rules), cell(&catalogues, &place, &rules));
     let c = cell(&catalogues, &place, &rules).await;
     assert!(Arc::ptr_eq(&a, &b) && Arc::ptr_eq(&a, &c));
@@ -70,7 +75,7 @@ async fn what_sessions_want_is_read() {
     let server = server();
     database(server, "wanted", CUSTOMERS);
     let (place, rules) = (place(server, Role::App, "wanted"), rules(SSN));
-    let catalogues = Catalogues::new(lessor(), slow());
+    let catalogues = catalogues(slow());
     let cell = cell(&catalogues, &place, &rules).await;
     let before = cell.generation();
     run(server, "wanted", "CREATE VIEW fresh AS SELECT ssn AS s FROM customers;");
@@ -87,7 +92,7 @@ async fn a_view_that_is_made_anew_is_not_believed_until_read() {
     let sql = format!("{CUSTOMERS} CREATE VIEW v AS SELECT id FROM customers;");
     database(server, "anew", &sql);
     let (place, rules) = (place(server, Role::App, "anew"), rules(SSN));
-    let catalogues = Catalogues::new(lessor(), slow());
+    let catalogues = catalogues(slow());
     let cell = cell(&catalogues, &place, &rules).await;
     let world = World::read(&place, &rules).await.unwrap();
     let view = world.relation("v").oid;
@@ -107,7 +112,7 @@ async fn wants_without_news_are_answered_ever_more_seldom() {
     database(server, "greedy", CUSTOMERS);
     let (place, rules) = (place(server, Role::App, "greedy"), rules(SSN));
     let pace = Pace { gap_max: Duration::from_secs(60), ..slow() };
-    let catalogues = Catalogues::new(lessor(), pace);
+    let catalogues = catalogues(pace);
     let cell = cell(&catalogues, &place, &rules).await;
     let (before, generation) = (cell.reads(), cell.generation());
     for _ in 0..100 {
@@ -125,7 +130,7 @@ async fn used_catalogues_are_refreshed_and_others_forgotten() {
     let server = server();
     database(server, "fading", CUSTOMERS);
     let (place, rules) = (place(server, Role::App, "fading"), rules(SSN));
-    let catalogues = Catalogues::new(lessor(), pace());
+    let catalogues = catalogues(pace());
     let cell = cell(&catalogues, &place, &rules).await;
     run(server, "fading", "CREATE TABLE late (id int);");
     until("a table nobody asked for", || cell.load().touch(None, "late") == Touch::None).await;
@@ -139,7 +144,7 @@ async fn an_unreachable_server_protects_everything_and_is_tried_again() {
     let mut own = Postgres::start(Version::V15, pki());
     database(&own, "away", CUSTOMERS);
     let (place, rules) = (place(&own, Role::App, "away"), rules(SSN));
-    let catalogues = Catalogues::new(lessor(), pace());
+    let catalogues = catalogues(pace());
     own.stop();
     let cell = cell(&catalogues, &place, &rules).await;
     assert!(cell.load().is_unreadable());
@@ -155,7 +160,7 @@ async fn what_was_read_is_believed_for_a_while_and_no_longer() {
     let mut own = Postgres::start(Version::V15, pki());
     database(&own, "gone", CUSTOMERS);
     let (place, rules) = (place(&own, Role::App, "gone"), rules(SSN));
-    let of = |stale| Catalogues::new(lessor(), Pace { stale, ..pace() });
+    let of = |stale| catalogues(Pace { stale, ..pace() });
     let (patient, hasty) = (of(Duration::from_secs(600)), of(Duration::ZERO));
     let (patient, hasty) =
         (cell(&patient, &place, &rules).await, cell(&hasty, &place, &rules).await);
@@ -177,9 +182,9 @@ async fn rules_that_match_nothing_are_reported() {
     database(server, "misspelt", CUSTOMERS);
     let place = place(server, Role::App, "misspelt");
     let patterns = ["public.customers.ssn", "public.customers.snn", "public.custmers.ssn"];
-    let lessor = lessor();
-    let found = unmatched(&lessor, &place, &patterns, |pattern, schema, relation, column| {
+    let raw = read_once(&lessor(), &place).await.unwrap();
+    let found = raw.unmatched(patterns, |pattern, schema, relation, column| {
         *pattern == format!("{schema}.{relation}.{column}")
     });
-    assert_eq!(found.await.unwrap(), [&"public.customers.snn", &"public.custmers.ssn"]);
+    assert_eq!(found, ["public.customers.snn", "public.custmers.ssn"]);
 }

@@ -75,7 +75,7 @@ pub fn place(server: &Postgres, role: Role, database: &str) -> Place {
 
 /// Rules as `schema.relation.column`, each with its strategy.
 pub fn rules(rules: &'static [(&'static str, Strategy)]) -> Rules {
-    Arc::new(move |schema, relation, column| {
+    Rules::by(move |schema, relation, column| {
         let name = format!("{schema}.{relation}.{column}");
         let (rule, strategy) = rules.iter().find(|(rule, _)| *rule == name)?;
         let rule = RuleRef { policy: "shop".into(), rule: (*rule).into() };
@@ -92,7 +92,7 @@ pub struct World {
 impl World {
     pub async fn read(place: &Place, rules: &Rules) -> Result<Self, ReadError> {
         let raw = read_once(&lessor(), place).await?;
-        let catalogue = Catalogue::build(&raw, &**rules);
+        let catalogue = rules.apply(&raw);
         Ok(Self { raw, catalogue })
     }
 

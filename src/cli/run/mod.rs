@@ -18,7 +18,6 @@ use crate::control::catalogue::{self, Catalogues, Place, Rules};
 use crate::control::keys::Pace;
 use crate::control::{Fleet, dial, harden, keys, notify};
 use crate::identity::SiteKeyError;
-use crate::identity::lease::Lessor;
 use crate::io;
 use crate::io::tls::{TlsConfigError, server_config};
 use crate::limits;
@@ -197,7 +196,7 @@ async fn attend(gateway: &Arc<Gateway>, admin: Admin) -> Result<(), StartError> 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
     tokio::task::spawn_local(keep_keys(Arc::clone(gateway)));
     if let Some(requests) = gateway.take_dial_requests() {
-        tokio::task::spawn_local(answer_dials(requests, gateway.lessor(), gateway.mailboxes()));
+        tokio::task::spawn_local(answer_dials(requests, gateway.clone()));
     }
     if let Some(messages) = gateway.take_hold_messages() {
         let (approvals, mailboxes) = (gateway.approvals(), gateway.mailboxes());
@@ -273,12 +272,10 @@ async fn drain(gateway: &Arc<Gateway>, interrupt: &mut tokio::signal::unix::Sign
     gateway.stop_workers();
 }
 
-async fn answer_dials(
-    mut requests: Receiver<DialRequest>,
-    lessor: Arc<Lessor>,
-    mailboxes: Arc<[Mailbox]>,
-) {
-    let catalogues = Catalogues::new(Arc::clone(&lessor), catalogue::Pace::default());
+async fn answer_dials(mut requests: Receiver<DialRequest>, gateway: Arc<Gateway>) {
+    let (lessor, mailboxes) = (gateway.lessor(), gateway.mailboxes());
+    let pace = catalogue::Pace::default();
+    let catalogues = Catalogues::new(Arc::clone(&lessor), pace, gateway.events());
     while let Some(request) = requests.recv().await {
         let catalogues = catalogues.clone();
         let lessor = Arc::clone(&lessor);
@@ -309,10 +306,8 @@ async fn read_catalogue(
     protected: Protected,
 ) -> Arc<Cell> {
     let Protected { masks, database, config_version } = protected;
-    let rules: Rules = Arc::new(move |schema: &str, relation: &str, column: &str| {
-        masks.column(schema, relation, column)
-    });
-    catalogues.cell(Place { connection, target, database }, &config_version, &rules).await
+    let place = Place { connection, target, database };
+    catalogues.cell(place, &config_version, &Rules::of(masks)).await
 }
 
 /// Hands held commands to the store, one after the other, and lets time pass for it.

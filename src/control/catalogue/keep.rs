@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::control::catalogue::tell::{Teller, Where};
 use crate::control::catalogue::views::Learnt;
 use crate::control::catalogue::{Place, Rules, read_again};
 use crate::identity::lease::Lessor;
@@ -17,6 +18,7 @@ use crate::limits::{
 };
 use crate::mask::catalogue::{Catalogue, Cell, Raw};
 use crate::observe::log::chain;
+use crate::observe::sink::EventQueue;
 
 /// How often catalogues are read.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +51,7 @@ impl Default for Pace {
 pub struct Catalogues {
     lessor: Arc<Lessor>,
     pace: Pace,
+    teller: Teller,
     kept: Arc<Mutex<HashMap<Key, Arc<Kept>>>>,
 }
 
@@ -76,8 +79,8 @@ impl Kept {
 
 impl Catalogues {
     #[must_use]
-    pub fn new(lessor: Arc<Lessor>, pace: Pace) -> Self {
-        Self { lessor, pace, kept: Arc::default() }
+    pub fn new(lessor: Arc<Lessor>, pace: Pace, events: EventQueue) -> Self {
+        Self { lessor, pace, teller: Teller::new(events), kept: Arc::default() }
     }
 
     /// The catalogue of `place` under the rules of the configuration's `version`, fresh or just
@@ -133,7 +136,7 @@ impl Catalogues {
             catalogues: self.clone(),
             key,
             place,
-            rules: Arc::clone(rules),
+            rules: rules.clone(),
             kept: Arc::clone(&kept),
             last: Last::default(),
         };
@@ -237,15 +240,27 @@ impl Keeper {
         if !unreadable && self.last.raw.as_deref() == Some(&raw) {
             return Came::Same;
         }
-        let (raw, rules) = (Arc::new(raw), Arc::clone(&self.rules));
+        let (raw, rules) = (Arc::new(raw), self.rules.clone());
         let read = Arc::clone(&raw);
         // Large ones take a while, and this thread serves others.
-        let built = tokio::task::spawn_blocking(move || Catalogue::build(&read, &*rules)).await;
+        let apply = move || (rules.apply(&read), rules.unmatched(&read));
+        let applied = tokio::task::spawn_blocking(apply).await;
         // A defect in a rule is no reason to go by the old.
-        let built = built.unwrap_or_else(|_panicked| Catalogue::unreadable());
+        let (built, unmatched) =
+            applied.unwrap_or_else(|_panicked| (Catalogue::unreadable(), Vec::new()));
         self.kept.cell.publish(Arc::new(built));
+        self.catalogues.teller.tell(&self.place(), unmatched);
         self.last.raw = Some(raw);
         Came::News
+    }
+
+    fn place(&self) -> Where {
+        let (_, database, version) = &self.key;
+        Where {
+            version: Arc::clone(version),
+            target: Arc::clone(&self.place.target.name),
+            database: Arc::clone(database),
+        }
     }
 
     /// What cannot be read anew is believed for a while.

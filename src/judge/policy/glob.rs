@@ -17,6 +17,11 @@ impl Glob {
         &*self.0 == "*"
     }
 
+    /// It may match more than one text.
+    pub(super) fn has_star(&self) -> bool {
+        self.0.contains('*')
+    }
+
     /// Greedy from both ends: what stands between two stars is found at its first place, which
     /// leaves the most for the rest.
     pub(super) fn matches(&self, text: &str) -> bool {

@@ -120,6 +120,39 @@ fn texts(
     texts
 }
 
+/// A pattern that a mask names columns by.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskPattern<'m> {
+    pattern: &'m ColumnPattern,
+    rule: &'m RuleRef,
+}
+
+impl<'m> MaskPattern<'m> {
+    /// As the policy has it.
+    #[must_use]
+    pub fn written(&self) -> &'m str {
+        &self.pattern.written
+    }
+
+    #[must_use]
+    pub const fn rule(&self) -> &'m RuleRef {
+        self.rule
+    }
+
+    /// It speaks of one table, and so of databases that have it. Others look for columns wherever
+    /// they may be.
+    #[must_use]
+    pub fn names_a_table(&self) -> bool {
+        let schema = self.pattern.schema.as_ref();
+        !self.pattern.table.has_star() && schema.is_none_or(|it| it.is_any() || !it.has_star())
+    }
+
+    #[must_use]
+    pub fn matches(&self, schema: &str, table: &str, column: &str) -> bool {
+        self.pattern.matches(schema, table, column)
+    }
+}
+
 /// What the policies of a connection protect, together.
 #[derive(Clone, Debug)]
 pub struct Masks {
@@ -149,17 +182,11 @@ impl Masks {
         self.rules.iter().any(|rule| !rule.columns.is_empty())
     }
 
-    /// Every pattern for columns, as it is written, with its rule; and whether it matches a column.
-    pub fn patterns(
-        &self,
-    ) -> impl Iterator<Item = (&str, &RuleRef, impl Fn(&str, &str, &str) -> bool + '_)> {
+    /// Every pattern for columns, with its rule.
+    pub fn patterns(&self) -> impl Iterator<Item = MaskPattern<'_>> {
         self.rules.iter().flat_map(|rule| {
-            rule.columns.iter().map(|pattern| {
-                let matches = |schema: &str, table: &str, column: &str| {
-                    pattern.matches(schema, table, column)
-                };
-                (&*pattern.written, &rule.protection.rule, matches)
-            })
+            let of_rule = |pattern| MaskPattern { pattern, rule: &rule.protection.rule };
+            rule.columns.iter().map(of_rule)
         })
     }
 

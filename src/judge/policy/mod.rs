@@ -26,5 +26,5 @@ pub use compile::Library;
 pub use decide::{Circumstances, SessionPolicy, UnknownPolicy};
 pub use document::PolicyDocument;
 pub use explain::{ConditionReport, Explanation, FactsReport, PolicyReport, RuleReport};
-pub use masks::Masks;
+pub use masks::{MaskPattern, Masks};
 pub use problem::{Fault, Problem};

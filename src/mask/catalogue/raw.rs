@@ -119,20 +119,26 @@ pub struct Field {
 pub const USER_OID_FIRST: u32 = 16_384;
 
 impl Raw {
+    /// Schema, relation and name of every column that a policy can speak of.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let relations = self.relations.iter().filter(|relation| relation.is_named_by_rules());
+        relations.flat_map(|relation| {
+            let columns = relation.columns.iter().filter(|column| !column.dropped);
+            columns.map(|column| (&*relation.schema, &*relation.name, &*column.name))
+        })
+    }
+
     /// Those of `patterns` that match no column, for somebody has misspelt them.
-    pub fn unmatched<'a, P>(
+    pub fn unmatched<P>(
         &self,
-        patterns: impl IntoIterator<Item = &'a P>,
+        patterns: impl IntoIterator<Item = P>,
         matches: impl Fn(&P, &str, &str, &str) -> bool,
-    ) -> Vec<&'a P> {
-        let named = |pattern: &P| {
-            self.relations.iter().filter(|relation| relation.is_named_by_rules()).any(|relation| {
-                let mut columns = relation.columns.iter().filter(|column| !column.dropped);
-                columns
-                    .any(|column| matches(pattern, &relation.schema, &relation.name, &column.name))
-            })
+    ) -> Vec<P> {
+        let fits = |pattern: &P| {
+            let mut columns = self.columns();
+            columns.any(|(schema, relation, column)| matches(pattern, schema, relation, column))
         };
-        patterns.into_iter().filter(|pattern| !named(pattern)).collect()
+        patterns.into_iter().filter(|pattern| !fits(pattern)).collect()
     }
 }
 

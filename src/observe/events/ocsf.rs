@@ -268,6 +268,10 @@ pub struct Own<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub totals: Option<&'a Totals>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub claims: BTreeMap<&'a str, String>,
@@ -285,6 +289,8 @@ impl Default for Own<'_> {
             tag: None,
             scope: None,
             approval: None,
+            pattern: None,
+            database: None,
             totals: None,
             claims: BTreeMap::new(),
         }

@@ -49,6 +49,14 @@ fn exchange() -> Exchange {
     }
 }
 
+fn unmatched(names_a_table: bool) -> What {
+    What::MaskUnmatched {
+        rule: "pii/cards".to_owned(),
+        pattern: "public.customers.snn".to_owned(),
+        names_a_table,
+    }
+}
+
 fn every_kind() -> Vec<AuditEvent> {
     let by = "uid 0, pid 17".to_owned();
     let mut kinds = vec![
@@ -62,6 +70,7 @@ fn every_kind() -> Vec<AuditEvent> {
         What::CancelRequested,
         What::ConfigReloaded { version: "4be1".to_owned(), by: by.clone() },
         What::ReloadRefused { reason: "line 3: unknown key".to_owned(), by: by.clone() },
+        unmatched(true),
         What::RecordingFailed { reason: "no space left".to_owned() },
         What::RecordingRestored,
         What::Killed { by, scope: "all sessions".to_owned() },
@@ -280,6 +289,25 @@ fn sequences_have_no_gap_and_uids_no_double() {
     for uid in uids {
         assert_eq!(Uuid::parse_str(uid).unwrap().get_version_num(), 7);
     }
+}
+
+#[test]
+fn a_mask_without_a_column_is_told_with_rule_pattern_target_and_database() {
+    let of_database = |what| AuditEvent {
+        target: Some("payments-db".into()),
+        database: Some("payments".into()),
+        ..AuditEvent::of_gateway(AT_NS, what)
+    };
+    let records = render(&[of_database(unmatched(true)), of_database(unmatched(false))]);
+    let [of_table, of_any] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!(of_table["metadata"]["event_code"], "mask.unmatched");
+    assert_eq!(of_table["policy"]["name"], "pii");
+    assert_eq!(of_table["policy"]["uid"], "pii/cards");
+    assert_eq!(of_table["dst_endpoint"]["name"], "payments-db");
+    assert_eq!(of_table["unmapped"]["narrows"]["pattern"], "public.customers.snn");
+    assert_eq!(of_table["unmapped"]["narrows"]["database"], "payments");
+    assert_eq!((&of_table["severity_id"], &of_table["is_alert"]), (&3.into(), &true.into()));
+    assert_eq!((&of_any["severity_id"], &of_any["is_alert"]), (&2.into(), &Value::Null));
 }
 
 #[test]

@@ -55,7 +55,28 @@ fn columns_are_known_by_their_names() {
     assert!(masks.has_columns());
     assert_eq!(masks.derived(), Derived::Detect);
     assert!(masks.guards_writes());
-    assert_eq!(masks.patterns().filter(|(_, _, fits)| fits("crm", "people", "ssn")).count(), 2);
+    assert_eq!(masks.patterns().filter(|it| it.matches("crm", "people", "ssn")).count(), 2);
+}
+
+#[test]
+fn patterns_tell_whether_they_speak_of_one_table() {
+    let masks = masks(MASKS).unwrap();
+    let told: Vec<(String, &str, bool)> = masks
+        .patterns()
+        .map(|it| (it.rule().to_string(), it.written(), it.names_a_table()))
+        .collect();
+    let told: Vec<(&str, &str, bool)> =
+        told.iter().map(|(rule, written, names)| (&**rule, *written, *names)).collect();
+    assert_eq!(
+        told,
+        [
+            ("p/mask-1", "public.customers.ssn", true),
+            ("p/mask-1", "crm.*.ssn", false),
+            ("p/mail", "*.email", false),
+            ("p/mail", "customers.mail*", true),
+            ("p/mask-3", "crm.people.ssn", true),
+        ]
+    );
 }
 
 #[test]
