@@ -1,8 +1,13 @@
 //! `narrows check`: everything that is wrong with a configuration, at once.
 
+/// What the targets have to say.
+mod live;
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+use self::live::{Live, Reached};
 
 use crate::cli::text;
 use crate::cli::{Context, Exit, Output};
@@ -16,13 +21,26 @@ use crate::model::target::SecretSource;
 Examples:
   narrows check -c narrows.toml
   narrows check --json | jq '.problems[]'
+  narrows check --live
+  narrows check --live --database shop
 
-Exits with 4 if it cannot be served. Warnings do not change that.")]
-pub struct Args {}
+With --live it logs in where connections have masks for columns, as the gateway would and with the
+same secrets (run it as the user that serves), reads which columns there are, and takes a mask that
+matches none for a problem.
+
+Exits with 4 if there are problems. Warnings do not change that.")]
+pub struct Args {
+    /// Ask the targets too: log in, and find the columns that masks name
+    #[arg(long)]
+    live: bool,
+    /// A database to look into where a connection does not list any; may be given again
+    #[arg(long, value_name = "NAME", requires = "live")]
+    database: Vec<String>,
+}
 
 #[must_use]
-pub fn run(_args: &Args, context: &Context) -> Exit {
-    let outcome = Outcome::of(&context.config);
+pub fn run(args: &Args, context: &Context) -> Exit {
+    let outcome = Outcome::of(&context.config, args.live.then_some(&*args.database));
     let printed = match context.output {
         Output::Json => context.print_json(&outcome),
         Output::People => context.print(&outcome.to_string()),
@@ -38,6 +56,9 @@ struct Outcome {
     files: Vec<PathBuf>,
     problems: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
+    /// The databases that were looked into; absent where none was to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Vec<Reached>>,
     summary: Option<Summary>,
 }
 
@@ -52,17 +73,25 @@ struct Summary {
 }
 
 impl Outcome {
-    fn of(path: &Path) -> Self {
+    /// `live` are the databases to look into where a connection lists none, if targets are asked.
+    fn of(path: &Path, live: Option<&[String]>) -> Self {
         match config::load(path) {
             Ok(config) => {
                 let mut warnings = config.warnings.clone();
                 warnings.extend(missing_secrets(path, &config));
+                let live = live.map(|databases| Live::ask(&config, databases));
+                let (reached, problems, unsure) = live.map_or_else(
+                    || (None, Vec::new(), Vec::new()),
+                    |live| (Some(live.reached), live.problems, live.warnings),
+                );
+                warnings.extend(unsure);
                 Self {
-                    ok: true,
+                    ok: problems.is_empty(),
                     version: Some(config.version.clone()),
                     files: config.files.clone(),
-                    problems: Vec::new(),
+                    problems,
                     warnings,
+                    live: reached,
                     summary: Some(Summary::of(&config)),
                 }
             }
@@ -72,6 +101,7 @@ impl Outcome {
                 files: Vec::new(),
                 problems,
                 warnings: Vec::new(),
+                live: None,
                 summary: None,
             },
         }
@@ -142,7 +172,13 @@ impl std::fmt::Display for Outcome {
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;
         }
-        match &self.summary {
+        for reached in self.live.iter().flatten() {
+            writeln!(f, "{reached}")?;
+        }
+        if self.live.as_ref().is_some_and(Vec::is_empty) && self.problems.is_empty() {
+            writeln!(f, "no target was asked: no known database has masked columns")?;
+        }
+        match self.summary.as_ref().filter(|_| self.problems.is_empty()) {
             Some(summary) => writeln!(
                 f,
                 "ok: version {}; {}, {}, {}, {}, {}, {}",

@@ -149,6 +149,7 @@ fn read(roots: Vec<Section<'_>>, sources: &[Source]) -> Option<Config> {
 
     let version = version(sources);
     let group_names: Vec<&str> = groups.iter().map(|(group, _)| &*group.name).collect();
+    let rule_places = policy::places(&policies);
     let policies = policy::compile(policies, &version, Some(&group_names));
 
     Some(Config {
@@ -160,6 +161,7 @@ fn read(roots: Vec<Section<'_>>, sources: &[Source]) -> Option<Config> {
         listeners: values(listeners).collect(),
         connections: values(connections).map(Arc::new).collect(),
         policies: policies?,
+        rule_places,
         groups: values(groups).collect(),
         notifiers: values(notifiers).collect(),
         sinks: sinks.into_iter().collect::<Option<_>>()?,

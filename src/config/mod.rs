@@ -11,6 +11,7 @@ mod source;
 mod target;
 mod trial;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::identity::vault::Vault;
 use crate::identity::{Account, Group, Issuer};
 use crate::judge::policy::Library;
 use crate::model::recording::{Durability, OnFailure};
-use crate::model::target::{Connection, KeyPairFiles, Listener, SecretSource, Target};
+use crate::model::target::{Connection, KeyPairFiles, Listener, PolicyName, SecretSource, Target};
 use crate::observe::log::LogFormat;
 
 pub use crate::model::units::{DURATION_HINT, UnitError, duration_ms};
@@ -38,6 +39,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     pub connections: Vec<Arc<Connection>>,
     pub policies: Arc<Library>,
+    /// File and line of rules and masks, by policy and id.
+    pub rule_places: BTreeMap<(PolicyName, String), (PathBuf, usize)>,
     /// Who may decide on what is held.
     pub groups: Vec<Group>,
     /// Who hears of it.

@@ -1,6 +1,7 @@
 //! `[policy.NAME]` tables. Knows their names; `judge` knows what stands in them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::section::{Place, Section};
@@ -29,6 +30,17 @@ pub fn policies<'a>(section: &Section<'a>) -> Vec<(Policy<'a>, Place<'a>)> {
             Some((Policy { name: name.into(), document, rules }, field.place))
         })
         .collect()
+}
+
+/// File and line of rules and masks, by policy and id.
+pub fn places(
+    policies: &[(Policy<'_>, Place<'_>)],
+) -> BTreeMap<(PolicyName, String), (PathBuf, usize)> {
+    let places = policies.iter().flat_map(|(policy, _)| {
+        let rules = policy.rules.iter();
+        rules.map(|(id, place)| ((Arc::clone(&policy.name), id.clone()), place.stands()))
+    });
+    places.collect()
 }
 
 /// Compiles all policies. `None` where a rule does not mean what its author may think: that is

@@ -65,6 +65,11 @@ impl Place<'_> {
         format!("{}:{}", self.source.path.display(), self.line())
     }
 
+    /// File and line.
+    pub fn stands(&self) -> (PathBuf, usize) {
+        (self.source.path.clone(), self.line())
+    }
+
     /// Counts from 1.
     pub fn line(&self) -> usize {
         self.source.line(self.span.start)

@@ -33,7 +33,7 @@ default = "deny"
 fn outcome(folder: &std::path::Path, text: &str) -> Outcome {
     let path = folder.join("narrows.toml");
     std::fs::write(&path, text).unwrap();
-    Outcome::of(&path)
+    Outcome::of(&path, None)
 }
 
 #[test]

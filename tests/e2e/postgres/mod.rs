@@ -1,6 +1,7 @@
 //! PostgreSQL.
 
 mod cancelling;
+mod checking_live;
 mod clients;
 mod crowding;
 mod cutting;
