@@ -4,13 +4,13 @@
 //! rooms' interfaces and nothing of libFuzzer.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::fuzzing::passage::{COMMANDS, LOGIN, Passage, READY, TLS_HANDSHAKE, Trace};
 use crate::judge::classify::{Dialect, dialect_twin, twin};
 use crate::limits::BLOCK_RAW_BYTES_MAX;
 use crate::mask::cell::{self, Field, Format, Keys, Replaced, Shape};
-use crate::model::entity::EntitySet;
+use crate::model::entity::{Entity, EntitySet};
 use crate::model::mask::Strategy;
 use crate::model::session::Leg;
 use crate::record::BlockKind;
@@ -18,7 +18,7 @@ use crate::record::reader::{Blocks, Segment, Step as Place};
 use crate::record::recover::repair;
 use crate::record::run::Runs;
 use crate::record::verify::verify;
-use crate::scan::Detector;
+use crate::scan::{Detector, Engine, Hit, Pattern};
 
 mod passage;
 
@@ -244,14 +244,44 @@ pub fn config(input: &[u8]) {
     }
 }
 
-/// Any bytes, searched with vectors and without: both find the same, in order, and nothing of it
-/// overlaps. What is behind a NUL at the end changes nothing before it.
+/// Any bytes, searched with vectors of each width and without, for what is built in and for patterns
+/// beside it: all find the same, in order, and nothing of it overlaps. A NUL behind the end changes
+/// nothing before it.
 pub fn scan_diff(input: &[u8]) {
-    let (fast, slow) = (Detector::new(EntitySet::ALL), Detector::scalar(EntitySet::ALL));
-    let (mut by_vectors, mut by_bytes) = (Vec::new(), Vec::new());
+    static PATTERNS: LazyLock<Vec<Arc<Pattern>>> = LazyLock::new(|| {
+        let sources = [
+            r"CUST-\d{1,12}",
+            r"(?i)\bemp\d{2,5}\b",
+            r"[a-z]{0,9}(?:-\d\d)?::K[A-Z]{2}:{1,3}",
+            r"\b[A-Z]{2}\d{6}\b",
+            r"(?:4[01]|ab){2,20}=@x|[^a]{3}\x00\xff\x01",
+        ];
+        let named = sources.iter().zip(["a", "b", "c", "d", "e"]);
+        named.flat_map(|(source, name)| Pattern::new(name, source).map(Arc::new)).collect()
+    });
+    let own = (0..PATTERNS.len()).filter_map(|number| u8::try_from(number).ok()).map(Entity::Own);
+    let wanted = own.clone().fold(EntitySet::ALL, EntitySet::with);
+    for wanted in [EntitySet::ALL, wanted] {
+        let slow = Detector::with(Engine::SCALAR, wanted, &PATTERNS);
+        let mut by_bytes = Vec::new();
+        slow.scan(input, &mut by_bytes);
+        for engine in Engine::all() {
+            same_found(&Detector::with(engine, wanted, &PATTERNS), &slow, &by_bytes, input);
+        }
+    }
+    // Windows leave out nothing that a search of everything finds.
+    for (entity, pattern) in own.zip(&**PATTERNS) {
+        let mut found = Vec::new();
+        Detector::new(EntitySet::NONE.with(entity), &PATTERNS).scan(input, &mut found);
+        let found = found.into_iter().map(|hit| hit.range);
+        assert!(found.eq(pattern.values(input, 0..input.len())), "{} by windows", pattern.source());
+    }
+}
+
+fn same_found(fast: &Detector, slow: &Detector, by_bytes: &Vec<Hit>, input: &[u8]) {
+    let mut by_vectors = Vec::new();
     fast.scan(input, &mut by_vectors);
-    slow.scan(input, &mut by_bytes);
-    assert!(by_vectors == by_bytes, "{by_vectors:?} with vectors, {by_bytes:?} without");
+    assert!(by_vectors == *by_bytes, "{by_vectors:?} with vectors, {by_bytes:?} without");
     let mut free = 0;
     for hit in &by_vectors {
         assert!(free <= hit.range.start && hit.range.start < hit.range.end, "{hit:?} overlaps");
@@ -265,7 +295,7 @@ pub fn scan_diff(input: &[u8]) {
     let mut padded = input.to_vec();
     padded.resize(input.len() + 1, 0);
     fast.scan(&padded, &mut by_vectors);
-    assert!(by_vectors == by_bytes, "a NUL behind the text changes what is found in it");
+    assert!(by_vectors == *by_bytes, "a NUL behind the text changes what is found in it");
 }
 
 /// A cell of any bytes, under any shape and strategy, which the first three bytes choose. What

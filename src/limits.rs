@@ -56,6 +56,17 @@ pub const SCANNED_TOKEN_BYTES_MAX: usize = 1024;
 pub const SCANNED_HEADER_BYTES_MAX: usize = 8 * 1024;
 /// Base64 in one piece without which a PEM header is taken for prose about keys: a quarter line.
 pub const SCANNED_KEY_BYTES_MIN: usize = 16;
+/// Expressions of operators' own, in all policies together: each has its bit in a set of entities.
+pub const SCANNED_PATTERNS_MAX: usize = 40;
+/// Such an expression as written; a list of alternatives that is longer is a list of values.
+pub const SCANNED_PATTERN_TEXT_BYTES_MAX: usize = 1024;
+/// Groups within groups: what reads an expression does so by recursion.
+pub const SCANNED_PATTERN_DEPTH_MAX: u32 = 32;
+/// The longest value that an expression may describe. Around each place that may be of a value, twice
+/// as many bytes are searched.
+pub const SCANNED_PATTERN_VALUE_BYTES_MAX: usize = 1024;
+/// What an expression may take once compiled; its automaton's cache, eight times that on each thread.
+pub const SCANNED_PATTERN_COMPILED_BYTES_MAX: usize = 128 * 1024;
 
 // wire
 

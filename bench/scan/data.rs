@@ -1,12 +1,13 @@
-//! Six data sets as they cross a gateway: rows of three kinds of tables, a cluster's objects, logs,
-//! and a table in which every row holds four values to find.
+//! Data sets as they cross a gateway: rows of three kinds of tables, a cluster's objects, logs, a table
+//! in which every row holds four values to find, and one with values of an operator's own in one row of
+//! eight.
 
 use std::fmt::Write;
 
 use crate::generate::{self, HEX, Random, WORDS};
 
-pub const NAMES: [&str; 6] =
-    ["pg text", "pg orders", "pg numeric", "k8s json", "logs", "customers"];
+pub const NAMES: [&str; 7] =
+    ["pg text", "pg orders", "pg numeric", "k8s json", "logs", "customers", "tickets"];
 
 pub fn set(index: usize, bytes: usize) -> Vec<u8> {
     let mut random = Random(index as u64 + 1);
@@ -18,7 +19,8 @@ pub fn set(index: usize, bytes: usize) -> Vec<u8> {
             2 => numeric(&mut out, &mut random),
             3 => out.extend(pod(&mut random).bytes()),
             4 => out.extend(log_line(&mut random).bytes()),
-            _ => customer(&mut out, &mut random),
+            5 => customer(&mut out, &mut random),
+            _ => ticket(&mut out, &mut random),
         }
     }
     out.truncate(bytes);
@@ -124,6 +126,14 @@ fn customer(out: &mut Vec<u8>, random: &mut Random) {
         moment(random),
     ];
     row(out, &cells);
+}
+
+fn ticket(out: &mut Vec<u8>, random: &mut Random) {
+    let subject = match random.below(8) {
+        0 => format!("{} CUST-{} by emp-{}", prose(random, 3), random.digits(8), random.digits(5)),
+        _ => prose(random, 7),
+    };
+    row(out, &[random.below(1_000_000).to_string(), moment(random), subject, prose(random, 12)]);
 }
 
 fn moment(random: &mut Random) -> String {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::section::{Place, Section};
-use crate::judge::policy::{Library, PolicyDocument};
+use crate::judge::policy::{Library, Part, PolicyDocument};
 use crate::model::approval::Reviewer;
 use crate::model::target::PolicyName;
 
@@ -13,8 +13,8 @@ use crate::model::target::PolicyName;
 pub struct Policy<'a> {
     pub name: PolicyName,
     document: PolicyDocument,
-    /// Where its rules stand, by id.
-    rules: BTreeMap<String, Place<'a>>,
+    /// Where its parts stand.
+    parts: BTreeMap<Part, Place<'a>>,
 }
 
 /// The policies of one file.
@@ -26,8 +26,8 @@ pub fn policies<'a>(section: &Section<'a>) -> Vec<(Policy<'a>, Place<'a>)> {
         .free_keys()
         .filter_map(|(name, field)| {
             let document = field.described()?;
-            let rules = rule_places(&field.section()?);
-            Some((Policy { name: name.into(), document, rules }, field.place))
+            let parts = part_places(&field.section()?);
+            Some((Policy { name: name.into(), document, parts }, field.place))
         })
         .collect()
 }
@@ -37,8 +37,10 @@ pub fn places(
     policies: &[(Policy<'_>, Place<'_>)],
 ) -> BTreeMap<(PolicyName, String), (PathBuf, usize)> {
     let places = policies.iter().flat_map(|(policy, _)| {
-        let rules = policy.rules.iter();
-        rules.map(|(id, place)| ((Arc::clone(&policy.name), id.clone()), place.stands()))
+        policy.parts.iter().filter_map(|(part, place)| match part {
+            Part::Rule(id) => Some(((Arc::clone(&policy.name), id.to_string()), place.stands())),
+            Part::Pattern(_) => None,
+        })
     });
     places.collect()
 }
@@ -53,7 +55,7 @@ pub fn compile(
     let mut places = BTreeMap::new();
     let mut documents = BTreeMap::new();
     for (policy, place) in policies {
-        places.insert(Arc::clone(&policy.name), (place, policy.rules));
+        places.insert(Arc::clone(&policy.name), (place, policy.parts));
         documents.insert(policy.name, policy.document);
     }
     let (library, problems) = match Library::new(version.into(), documents) {
@@ -64,8 +66,8 @@ pub fn compile(
         Err(problems) => (None, problems),
     };
     for problem in &problems {
-        let Some((policy, rules)) = places.get(&problem.policy) else { continue };
-        let place = problem.rule.as_ref().and_then(|id| rules.get(&**id)).unwrap_or(policy);
+        let Some((policy, parts)) = places.get(&problem.policy) else { continue };
+        let place = problem.part.as_ref().and_then(|part| parts.get(part)).unwrap_or(policy);
         place.problem(problem.to_string(), problem.fault.hint().unwrap_or_default());
     }
     let mut known = true;
@@ -82,16 +84,22 @@ pub fn compile(
     library.filter(|_| problems.is_empty() && known)
 }
 
-fn rule_places<'a>(policy: &Section<'a>) -> BTreeMap<String, Place<'a>> {
+fn part_places<'a>(policy: &Section<'a>) -> BTreeMap<Part, Place<'a>> {
     let sections = |key| policy.find(key).map(|field| field.sections()).unwrap_or_default();
-    let id = |rule: &Section<'a>| Some(rule.find("id")?.text()?.to_owned());
+    let text = |part: &Section<'a>, key| Some(part.find(key)?.text()?.to_owned());
+    let id = |part: &Section<'a>| text(part, "id");
     let rules = sections("rule");
-    let rules = rules.iter().filter_map(|rule| Some((id(rule)?, rule.place.clone())));
+    let rules = rules.iter().filter_map(|it| Some((Part::Rule(id(it)?.into()), it.place.clone())));
     let masks = sections("mask");
     let masks = masks.iter().enumerate().map(|(index, mask)| {
-        (id(mask).unwrap_or_else(|| format!("mask-{}", index + 1)), mask.place.clone())
+        let id = id(mask).unwrap_or_else(|| format!("mask-{}", index + 1));
+        (Part::Rule(id.into()), mask.place.clone())
     });
-    rules.chain(masks).collect()
+    let patterns = sections("pattern");
+    let patterns = patterns
+        .iter()
+        .filter_map(|it| Some((Part::Pattern(text(it, "name")?.into()), it.place.clone())));
+    rules.chain(masks).chain(patterns).collect()
 }
 
 /// Names of the policies of one file.

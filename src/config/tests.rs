@@ -446,6 +446,22 @@ fn problems_name_the_line_of_the_fault() {
 }
 
 #[test]
+fn a_pattern_that_cannot_be_searched_for_is_a_problem_at_its_line() {
+    let text = format!(
+        "{SOUND}[[policy.baseline.pattern]]\nname = \"a\"\nmatch = 'A-\\d{{4}}'\n\
+         [[policy.baseline.pattern]]\nname = \"b\"\nmatch = 'B-\\d+'\n"
+    );
+    let line = text.lines().count() - 2;
+    assert_eq!(
+        Folder::new().problems(&text),
+        [format!(
+            "{line}: policy `baseline`, pattern `b`: `B-\\d+` cannot be searched for: a value could be \
+             of any length | bound what repeats: `{{1,64}}` for `+`, `{{0,64}}` for `*`"
+        )]
+    );
+}
+
+#[test]
 fn all_problems_show_at_once_in_the_order_of_their_lines() {
     let text = SOUND
         .replacen("\"edge-1\"", "\"edge 1\"", 1)

@@ -5,6 +5,7 @@ use crate::mask::cell::{self, Format, Keys, Replaced, Shape};
 use crate::mask::over::{may_be_a_number, write_over};
 use crate::mask::plan::{Manner, Plan, Treatment};
 use crate::mask::reach::Reach;
+use crate::model::entity::Entity;
 use crate::model::mask::{Derived, Strategy};
 use crate::scan::{Detector, Hit};
 use crate::wire::{Edit, Editor, Part};
@@ -101,7 +102,8 @@ impl Edits<'_> {
         let Some(detector) = self.masks.detector() else { return Edit::Keep };
         detector.scan(value, self.hits);
         self.hits.retain(|hit| self.masks.entity(hit.entity).is_some());
-        if manner != Manner::Text && self.finds_more_unescaped(detector, value) {
+        let hides = manner != Manner::Text && self.finds_more_unescaped(detector, value);
+        if hides || (manner == Manner::Json && self.reaches_over_structure(value)) {
             if manner == Manner::InPlace {
                 return Edit::Null;
             }
@@ -121,7 +123,7 @@ impl Edits<'_> {
             let found = value.get(range.clone()).unwrap_or_default();
             match manner {
                 Manner::Text => stand_in(protection.strategy, found, self.keys, out),
-                Manner::Json if !may_be_a_number(hit.entity) => {
+                Manner::Json if !may_be_a_number(hit.entity, found) => {
                     stand_in(protection.strategy, found, self.keys, out);
                 }
                 Manner::InPlace | Manner::Json => {
@@ -134,6 +136,27 @@ impl Edits<'_> {
         }
         out.extend(value.get(kept..).unwrap_or_default());
         Edit::Written
+    }
+
+    /// An operator's own value is not inside one string of a document, nor a number: it has a quote or
+    /// an escape in it, or stands among what is between strings, as `true` does.
+    fn reaches_over_structure(&self, value: &[u8]) -> bool {
+        let mut looked = 0;
+        let mut is_quoted = false;
+        self.hits.iter().filter(|hit| matches!(hit.entity, Entity::Own(_))).any(|hit| {
+            while looked < hit.range.start {
+                match (value.get(looked), is_quoted) {
+                    (Some(b'"'), _) => is_quoted = !is_quoted,
+                    (Some(b'\\'), true) => looked += 1,
+                    _ => {}
+                }
+                looked += 1;
+            }
+            let found = value.get(hit.range.clone()).unwrap_or_default();
+            let is_inside = is_quoted && looked == hit.range.start;
+            found.iter().any(|byte| matches!(byte, b'"' | b'\\'))
+                || !(is_inside || may_be_a_number(hit.entity, found))
+        })
     }
 
     /// A value may hide in JSON behind escapes, which the reader resolves; also beside values that hide

@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn values_are_written_over_where_they_stand() {
-        let detector = Detector::new(EntitySet::ALL);
+        let detector = Detector::new(EntitySet::ALL, &[]);
         for (text, expected) in [
             ("SELECT 1", None),
             (

@@ -1,6 +1,8 @@
 //! Kinds of sensitive values that can be told by their content. Knows their names, not how they
 //! look.
 
+use crate::limits::SCANNED_PATTERNS_MAX;
+
 /// Declares the entities, so that names in policies and in output have one source.
 macro_rules! entities {
     ($($(#[$doc:meta])* $entity:ident => $text:literal,)*) => {
@@ -8,17 +10,37 @@ macro_rules! entities {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Entity {
             $($(#[$doc])* $entity,)*
+            /// The operators' own of this number. What it looks like and what it is called, a
+            /// detector knows.
+            Own(u8),
+        }
+
+        /// Their places in a set.
+        #[repr(u8)]
+        enum Order {
+            $($entity,)*
+            Own,
         }
 
         impl Entity {
-            /// In the order of their declaration.
+            /// All that are built in, in the order of their declaration.
             pub const ALL: &'static [Self] = &[$(Self::$entity),*];
 
-            /// As policies spell it.
+            /// As policies spell it; `None` of operators' own.
             #[must_use]
-            pub const fn name(self) -> &'static str {
+            pub const fn name(self) -> Option<&'static str> {
                 match self {
-                    $(Self::$entity => $text,)*
+                    $(Self::$entity => Some($text),)*
+                    Self::Own(_) => None,
+                }
+            }
+
+            /// Its place among all of them, those first that are built in.
+            #[must_use]
+            pub const fn index(self) -> usize {
+                match self {
+                    $(Self::$entity => Order::$entity as usize,)*
+                    Self::Own(number) => Order::Own as usize + number as usize,
                 }
             }
         }
@@ -57,24 +79,40 @@ entities! {
 }
 
 impl Entity {
-    /// The entity that configuration spells `name`.
+    /// The built-in entity that configuration spells `name`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|entity| entity.name() == name)
+        Self::ALL.iter().copied().find(|entity| entity.name() == Some(name))
     }
+
+    /// Those that are built in, and operators' own of all numbers.
+    pub fn every() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT).filter_map(Self::at)
+    }
+
+    fn at(index: usize) -> Option<Self> {
+        let own = || u8::try_from(index.checked_sub(Self::ALL.len())?).ok().map(Self::Own);
+        Self::ALL.get(index).copied().or_else(own)
+    }
+
+    /// How many there can be.
+    const COUNT: usize = Self::ALL.len() + SCANNED_PATTERNS_MAX;
 }
 
 impl std::fmt::Display for Entity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "own-{}", self.index() - Self::ALL.len()),
+        }
     }
 }
 
 /// Any number of entities, each once.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct EntitySet(u32);
+pub struct EntitySet(u64);
 
-const _: () = assert!(Entity::ALL.len() <= u32::BITS as usize);
+const _: () = assert!(Entity::COUNT <= u64::BITS as usize);
 
 /// What belongs to a person, and opens nothing.
 const PERSONAL: EntitySet = EntitySet::NONE
@@ -86,13 +124,14 @@ const PERSONAL: EntitySet = EntitySet::NONE
 
 impl EntitySet {
     pub const NONE: Self = Self(0);
+    /// All that are built in.
     pub const ALL: Self = Self((1 << Entity::ALL.len()) - 1);
     /// What opens something to whoever has it. Never kept, whatever policy says.
     pub const CREDENTIALS: Self = Self(Self::ALL.0 & !PERSONAL.0);
 
     #[must_use]
     pub const fn with(self, entity: Entity) -> Self {
-        Self(self.0 | 1 << entity as u32)
+        Self(self.0 | 1 << entity.index())
     }
 
     #[must_use]
@@ -102,7 +141,7 @@ impl EntitySet {
 
     #[must_use]
     pub const fn contains(self, entity: Entity) -> bool {
-        self.0 & 1 << entity as u32 != 0
+        self.0 & 1 << entity.index() != 0
     }
 
     #[must_use]
@@ -117,7 +156,7 @@ impl EntitySet {
 
     /// In the order of their declaration.
     pub fn iter(self) -> impl Iterator<Item = Entity> {
-        Entity::ALL.iter().copied().filter(move |entity| self.contains(*entity))
+        Entity::every().filter(move |entity| self.contains(*entity))
     }
 }
 
@@ -129,6 +168,6 @@ impl FromIterator<Entity> for EntitySet {
 
 impl std::fmt::Debug for EntitySet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.iter().map(Entity::name)).finish()
+        f.debug_set().entries(self.iter()).finish()
     }
 }

@@ -17,26 +17,81 @@ pub(super) fn before(cell: &[u8], at: usize, back: usize) -> u8 {
 /// How many bytes from `at` on are of a class, at most `most`.
 pub(super) fn run(cell: &[u8], at: usize, most: usize, is: impl Fn(u8) -> bool) -> usize {
     let rest = cell.get(at..).unwrap_or_default();
-    rest.iter().take(most).take_while(|byte| is(**byte)).count()
+    let rest = rest.get(..most).unwrap_or(rest);
+    rest.iter().position(|byte| !is(*byte)).unwrap_or(rest.len())
 }
 
 /// The same before `end`.
 pub(super) fn run_back(cell: &[u8], end: usize, most: usize, is: impl Fn(u8) -> bool) -> usize {
     let front = cell.get(..end).unwrap_or_default();
-    front.iter().rev().take(most).take_while(|byte| is(**byte)).count()
+    let front = front.get(front.len().saturating_sub(most)..).unwrap_or(front);
+    front.iter().rev().position(|byte| !is(*byte)).unwrap_or(front.len())
 }
 
 pub(super) const fn is_digit(byte: u8) -> bool {
     byte.is_ascii_digit()
 }
 
-pub(super) const fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
+pub(super) fn is_word(byte: u8) -> bool {
+    class(byte) & WORD != 0
 }
 
 /// Of base64url, and of most tokens.
-pub(super) const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+pub(super) fn is_token(byte: u8) -> bool {
+    class(byte) & TOKEN != 0
+}
+
+/// Of the local part of a mail address.
+pub(super) fn is_local(byte: u8) -> bool {
+    class(byte) & LOCAL != 0
+}
+
+/// Of the user and the password in a URL: RFC 3986 section 3.2.1, widened by what people write
+/// without encoding it.
+pub(super) fn is_user_info(byte: u8) -> bool {
+    class(byte) & USER_INFO != 0
+}
+
+const WORD: u8 = 1;
+const TOKEN: u8 = 2;
+const LOCAL: u8 = 4;
+const USER_INFO: u8 = 8;
+
+/// One load where several comparisons would be.
+fn class(byte: u8) -> u8 {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        if let (_, [slot, ..]) = classes.split_at_mut(byte as usize) {
+            *slot = classes_of(byte);
+        }
+        if byte == u8::MAX {
+            break classes;
+        }
+        byte += 1;
+    }
+};
+
+const fn classes_of(byte: u8) -> u8 {
+    let mut classes = 0;
+    if byte.is_ascii_alphanumeric() {
+        classes |= WORD | TOKEN | LOCAL;
+    }
+    if matches!(byte, b'_' | b'-') {
+        classes |= TOKEN;
+    }
+    if matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-' | b'&' | b'~' | b'!' | b'#') {
+        classes |= LOCAL;
+    }
+    let parts = matches!(byte, b'/' | b'@' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\');
+    if byte.is_ascii_graphic() && !parts || byte >= 0x80 {
+        classes |= USER_INFO;
+    }
+    classes
 }
 
 /// True if no word goes on into `start`. The letter of an escape such as `\n` is not of a word.

@@ -1,7 +1,11 @@
 //! The prefixes that mark tokens and keys, and how they are found: three bytes of each are its mark,
 //! and marks are looked up by a hash (each position) or by nibbles (whole vectors).
 
+use std::sync::Arc;
+
+use crate::limits::SCANNED_PATTERNS_MAX;
 use crate::model::entity::{Entity, EntitySet};
+use crate::scan::pattern::Pattern;
 use crate::scan::validate::token::{Body, UNBOUNDED};
 
 /// A prefix, and what must follow it.
@@ -84,12 +88,15 @@ pub(super) const LITERALS: &[Literal] = &[
 ];
 
 const _: () = assert!(LITERALS.len() <= u64::BITS as usize);
+const _: () = assert!(SCANNED_PATTERNS_MAX <= u64::BITS as usize);
 
 /// The literals of some entities, ready to be looked up.
 #[derive(Clone, Debug)]
 pub(super) struct Marks {
     /// By a mark's hash, bits of the literals that may have it.
     slots: Box<[u64; SLOTS]>,
+    /// The same of operators' patterns; `None` where there are none.
+    own: Option<Box<[u64; SLOTS]>>,
     pub(super) nibbles: Nibbles,
 }
 
@@ -105,7 +112,7 @@ const SLOTS: usize = 1024;
 const BUCKETS: usize = 8;
 
 impl Marks {
-    pub(super) fn new(wanted: EntitySet) -> Self {
+    pub(super) fn new(wanted: EntitySet, patterns: &[(Entity, Arc<Pattern>)]) -> Self {
         let mut slots = Box::new([0; SLOTS]);
         let mut marks = Vec::new();
         for (index, literal) in LITERALS.iter().enumerate() {
@@ -118,14 +125,30 @@ impl Marks {
             }
             marks.push(mark);
         }
+        let mut own = None;
+        for (index, (_, pattern)) in patterns.iter().enumerate() {
+            for needle in pattern.needles() {
+                let slots = own.get_or_insert_with(|| Box::new([0; SLOTS]));
+                if let Some(slot) = slots.get_mut(slot(needle.mark)) {
+                    *slot |= 1 << index;
+                }
+                marks.push(needle.mark);
+            }
+        }
         marks.sort_unstable();
         marks.dedup();
-        Self { slots, nibbles: Nibbles::new(&marks) }
+        Self { slots, own, nibbles: Nibbles::new(&marks) }
     }
 
     /// Literals that may have `mark`, as bits. Most other marks have none.
     pub(super) fn candidates(&self, mark: [u8; MARK_BYTES]) -> u64 {
         self.slots.get(slot(mark)).copied().unwrap_or_default()
+    }
+
+    /// The same of operators' patterns, by their places in what this was made from.
+    pub(super) fn own_candidates(&self, mark: [u8; MARK_BYTES]) -> u64 {
+        let slot = self.own.as_ref().and_then(|own| own.get(slot(mark)));
+        slot.copied().unwrap_or_default()
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn pass(marks: &Marks, cell: &[u8], places: &mut impl Places) {
             _ => {}
         }
         if let Some(mark) = cell.get(at..).and_then(|rest| rest.first_chunk::<MARK_BYTES>())
-            && marks.candidates(*mark) != 0
+            && marks.candidates(*mark) | marks.own_candidates(*mark) != 0
         {
             places.anchor(at);
         }

@@ -17,7 +17,7 @@ use crate::cli::screen::{CommandError, Screen, time};
 use crate::cli::text::{self, Colour, counted, visible};
 use crate::cli::{Context, Exit, Output, complain, fail, over_recordings};
 use crate::config::{self, Config, Diagnostic};
-use crate::judge::policy::{Circumstances, Library, SessionPolicy, UnknownPolicy};
+use crate::judge::policy::{Circumstances, Library, Problem, SessionPolicy, UnknownPolicy};
 use crate::limits::PAST_STATEMENTS_MAX;
 use crate::model::identity::Principal;
 use crate::model::session::{Exchange, SessionId};
@@ -71,6 +71,10 @@ pub fn run(args: &Args, context: &Context) -> ExitCode {
             problems.iter().for_each(|problem| complain(&problem.to_string()));
             return Exit::Failure.into();
         }
+        Err(TrialError::Together(problems)) => {
+            problems.iter().for_each(|problem| complain(&problem.to_string()));
+            return Exit::Failure.into();
+        }
         Err(TrialError::Policy(error)) => return fail(&error).into(),
     };
     let failed = Exit::Failure as u8;
@@ -92,6 +96,8 @@ pub fn run(args: &Args, context: &Context) -> ExitCode {
 
 enum TrialError {
     Files(Vec<Diagnostic>),
+    /// The policies of two files do not go together.
+    Together(Vec<Problem>),
     Policy(UnknownPolicy),
 }
 
@@ -109,7 +115,7 @@ impl Trial {
         let policies = match &args.policy {
             Some(file) => {
                 let newer = config::load_policies(file).map_err(TrialError::Files)?;
-                config.policies.replaced_by(&newer)
+                config.policies.replaced_by(&newer).map_err(TrialError::Together)?
             }
             None => config.policies.as_ref().clone(),
         };

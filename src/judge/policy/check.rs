@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::judge::policy::compile::{Action, Policy, Rule, Static};
 use crate::judge::policy::condition::{Condition, Quantifier, Side};
-use crate::judge::policy::problem::{Fault, Problem};
+use crate::judge::policy::problem::{Fault, Part, Problem};
 use crate::model::facts::{Effects, Flags};
 
 pub(super) fn policy(policy: &Policy) -> Vec<Problem> {
@@ -14,7 +14,7 @@ pub(super) fn policy(policy: &Policy) -> Vec<Problem> {
         if let Some(fault) = fault(policy, rule) {
             problems.push(Problem {
                 policy: Arc::clone(&policy.name),
-                rule: Some(Arc::clone(&rule.id)),
+                part: Some(Part::Rule(Arc::clone(&rule.id))),
                 fault,
             });
         }

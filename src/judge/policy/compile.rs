@@ -20,13 +20,14 @@ use crate::judge::policy::document::{
 use crate::judge::policy::expression::Expression;
 use crate::judge::policy::glob::Glob;
 use crate::judge::policy::masks::MaskRule;
-use crate::judge::policy::problem::{Fault, Problem, nearest};
+use crate::judge::policy::problem::{Fault, Part, Problem, nearest};
+use crate::judge::policy::values::{Patterns, Values};
 use crate::limits::{
     HOLD_STANDS_MS, HOLD_STANDS_MS_MAX, HOLD_WAIT_MS, HOLD_WAIT_MS_MAX, PATTERN_BYTES_MAX,
     RULES_MAX,
 };
 use crate::model::approval::{HoldTerms, Reviewer};
-use crate::model::entity::{Entity, EntitySet};
+use crate::model::entity::EntitySet;
 use crate::model::facts::{Access, Effects, Flags};
 use crate::model::mask::Derived;
 use crate::model::target::PolicyName;
@@ -39,10 +40,12 @@ pub struct Library {
     pub(super) policies: BTreeMap<PolicyName, Arc<Policy>>,
     /// Looks for what any rule asks for, in one pass; `None` where no rule does.
     pub(super) detector: Option<Arc<Detector>>,
-    /// Looks for what any mask replaces.
-    pub(super) value_detector: Option<Arc<Detector>>,
+    /// What policies describe themselves.
+    pub(super) patterns: Patterns,
     /// Looks for what is not kept of requests: that, and credentials.
     pub(super) request_detector: Arc<Detector>,
+    /// As written: numbers of patterns are of one library.
+    documents: BTreeMap<PolicyName, PolicyDocument>,
     version: Arc<str>,
 }
 
@@ -54,34 +57,30 @@ impl Library {
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut policies = BTreeMap::new();
-        for (name, document) in documents {
-            let policy = compile(&name, &document, &mut problems);
-            policies.insert(name, Arc::new(policy));
+        let mut patterns = Patterns::default();
+        for (name, document) in &documents {
+            let policy = compile(name, document, &mut patterns, &mut problems);
+            policies.insert(Arc::clone(name), Arc::new(policy));
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Self::of(policies, version))
-    }
-
-    fn of(policies: BTreeMap<PolicyName, Arc<Policy>>, version: Arc<str>) -> Self {
         let wanted = policies.values().map(|policy| policy.entities());
         let wanted = wanted.fold(EntitySet::NONE, EntitySet::union);
-        let detector = (!wanted.is_empty()).then(|| Arc::new(Detector::new(wanted)));
+        let detector = patterns.detector(wanted);
         let masked = policies.values().flat_map(|policy| &policy.masks);
         let masked = masked.fold(EntitySet::NONE, |all, mask| all.union(mask.entities));
-        let value_detector = (!masked.is_empty()).then(|| Arc::new(Detector::new(masked)));
-        let request_detector = Arc::new(Detector::new(masked.union(EntitySet::CREDENTIALS)));
-        Self { policies, detector, value_detector, request_detector, version }
+        let hidden = masked.union(EntitySet::CREDENTIALS);
+        let request_detector = Arc::new(Detector::new(hidden, patterns.as_slice()));
+        Ok(Self { policies, detector, patterns, request_detector, documents, version })
     }
 
     /// These policies, with those of `newer` in place of the ones of the same name and beside the
-    /// others.
-    #[must_use]
-    pub fn replaced_by(&self, newer: &Self) -> Self {
-        let mut policies = self.policies.clone();
-        policies.extend(newer.policies.iter().map(|(name, it)| (Arc::clone(name), Arc::clone(it))));
-        Self::of(policies, Arc::clone(&newer.version))
+    /// others. Together they may have too many patterns.
+    pub fn replaced_by(&self, newer: &Self) -> Result<Self, Vec<Problem>> {
+        let mut documents = self.documents.clone();
+        documents.extend(newer.documents.clone());
+        Self::new(Arc::clone(&newer.version), documents)
     }
 
     /// The configuration that the policies come from.
@@ -139,7 +138,11 @@ impl Policy {
     fn entities(&self) -> EntitySet {
         let conditions = self.rules.iter().flat_map(|rule| &rule.conditions);
         conditions.fold(EntitySet::NONE, |all, condition| {
-            if let Condition::Entities(entities) = condition { all.union(*entities) } else { all }
+            if let Condition::Entities { entities, .. } = condition {
+                all.union(*entities)
+            } else {
+                all
+            }
         })
     }
 }
@@ -191,9 +194,19 @@ pub(super) const DEFAULT: &str = "default";
 pub(super) const UNKNOWN: &str = "unknown";
 pub(super) const HARMLESS: &str = "harmless";
 
-fn compile(name: &PolicyName, document: &PolicyDocument, problems: &mut Vec<Problem>) -> Policy {
+fn compile(
+    name: &PolicyName,
+    document: &PolicyDocument,
+    patterns: &mut Patterns,
+    problems: &mut Vec<Problem>,
+) -> Policy {
+    let values = Values::compile(&document.pattern, patterns, |pattern, fault| {
+        let part = Some(Part::Pattern(pattern.into()));
+        problems.push(Problem { policy: Arc::clone(name), part, fault });
+    });
     let mut blame = |rule: Option<&Arc<str>>, fault: Fault| {
-        problems.push(Problem { policy: Arc::clone(name), rule: rule.cloned(), fault });
+        let part = rule.cloned().map(Part::Rule);
+        problems.push(Problem { policy: Arc::clone(name), part, fault });
     };
     let count = document.rule.len() + document.mask.len();
     if count > RULES_MAX {
@@ -213,7 +226,7 @@ fn compile(name: &PolicyName, document: &PolicyDocument, problems: &mut Vec<Prob
             blame(Some(&id), Fault::DuplicateId);
         }
         let mut faults = Vec::new();
-        rules.push(rule(name, written, &id, &document.lists, &mut faults));
+        rules.push(rule(name, written, &id, &document.lists, &values, &mut faults));
         for fault in faults {
             blame(Some(&id), fault);
         }
@@ -228,7 +241,8 @@ fn compile(name: &PolicyName, document: &PolicyDocument, problems: &mut Vec<Prob
             blame(Some(&id), Fault::DuplicateId);
         }
         let mut faults = Vec::new();
-        masks.push(Arc::new(MaskRule::compile(name, &id, written, &document.lists, &mut faults)));
+        let lists = &document.lists;
+        masks.push(Arc::new(MaskRule::compile(name, &id, written, lists, &values, &mut faults)));
         for fault in faults {
             blame(Some(&id), fault);
         }
@@ -255,6 +269,7 @@ fn rule(
     written: &RuleDocument,
     id: &Arc<str>,
     lists: &BTreeMap<String, Vec<String>>,
+    values: &Values<'_>,
     faults: &mut Vec<Fault>,
 ) -> Rule {
     // What could match is held, as it would be denied.
@@ -263,7 +278,7 @@ fn rule(
         ActionDocument::Deny => (Side::Deny, Action::Deny),
         ActionDocument::Hold(terms) => (Side::Deny, Action::Hold(hold_terms(terms, faults))),
     };
-    let mut reading = Reading { lists, faults, side };
+    let mut reading = Reading { lists, values, faults, side };
     let statics = reading.statics(&written.when);
     let cel = written.cel.as_deref().and_then(|source| reading.expression(source));
     let conditions = reading.conditions(&written.when);
@@ -319,6 +334,7 @@ pub(super) fn plain_terms() -> HoldTerms {
 /// One rule's conditions, being read.
 struct Reading<'d> {
     lists: &'d BTreeMap<String, Vec<String>>,
+    values: &'d Values<'d>,
     faults: &'d mut Vec<Fault>,
     side: Side,
 }
@@ -395,7 +411,7 @@ impl Reading<'_> {
             Some(Condition::Functions { .. }) => "functions",
             Some(Condition::Verbs(_)) => "verb",
             Some(
-                Condition::Keywords { .. } | Condition::Matches { .. } | Condition::Entities(_),
+                Condition::Keywords { .. } | Condition::Matches { .. } | Condition::Entities { .. },
             ) => "text",
         };
         self.faults.push(Fault::AllowWithoutOnly { condition });
@@ -519,17 +535,9 @@ impl Reading<'_> {
     fn entities(&mut self, when: &WhenDocument, conditions: &mut Vec<Condition>) {
         let Some(names) = &when.text.entities.any else { return };
         self.refuse_any(Quantifier::Any, "text.entities.any");
-        let mut entities = EntitySet::NONE;
-        for name in self.texts("text.entities.any", names) {
-            match Entity::named(&name) {
-                Some(entity) => entities = entities.with(entity),
-                None => {
-                    let nearest = nearest(&name, Entity::ALL.iter().map(|entity| entity.name()));
-                    self.faults.push(Fault::NoSuchName { kind: "entity", name, nearest });
-                }
-            }
-        }
-        conditions.push(Condition::Entities(entities));
+        let names = self.texts("text.entities.any", names);
+        let entities = self.values.named(&names, self.faults);
+        conditions.push(Condition::Entities { names: self.values.names(entities), entities });
     }
 
     /// What holds as soon as one of many fits says nothing about the others, so nothing can be

@@ -48,7 +48,10 @@ pub(super) enum Condition {
         search: Regex,
     },
     /// Any of them is in the text.
-    Entities(EntitySet),
+    Entities {
+        names: Box<[Box<str>]>,
+        entities: EntitySet,
+    },
 }
 
 impl Condition {
@@ -94,7 +97,7 @@ impl Condition {
             }
             Self::Keywords { search, .. } => search.is_match(text.bytes()),
             Self::Matches { search, .. } => search.is_match(text.bytes()),
-            Self::Entities(entities) => text.entities().intersects(*entities),
+            Self::Entities { entities, .. } => text.entities().intersects(*entities),
         }
     }
 }

@@ -340,7 +340,7 @@ impl Gate {
                 | Condition::Verbs(_)
                 | Condition::Keywords { .. }
                 | Condition::Matches { .. }
-                | Condition::Entities(_) => {}
+                | Condition::Entities { .. } => {}
             }
         }
         gate

@@ -24,6 +24,8 @@ pub struct PolicyDocument {
     pub(super) rule: Vec<RuleDocument>,
     #[serde(default)]
     pub(super) mask: Vec<MaskDocument>,
+    #[serde(default)]
+    pub(super) pattern: Vec<PatternDocument>,
     #[expect(dead_code, reason = "refused while it is read")]
     record: Option<RecordingLevels>,
     #[expect(dead_code, reason = "refused while it is read")]
@@ -78,6 +80,15 @@ pub(super) struct MaskDocument {
     pub(super) detect: Option<Texts>,
     #[serde(rename = "as")]
     pub(super) how: StrategyDocument,
+}
+
+/// One `[[policy.NAME.pattern]]`: a kind of value that masks and rules of the policy can name.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PatternDocument {
+    pub(super) name: String,
+    #[serde(rename = "match")]
+    pub(super) expression: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]

@@ -11,7 +11,6 @@ use crate::judge::policy::expression::counts;
 use crate::judge::policy::glob::Glob;
 use crate::judge::policy::text::Text;
 use crate::model::approval::HoldTerms;
-use crate::model::entity::Entity;
 use crate::model::facts::{Access, Code, Effects, Facts, Origin, Relation};
 use crate::model::verdict::Verdict;
 
@@ -28,7 +27,7 @@ pub struct Explanation {
     pub message: Option<String>,
     pub facts: FactsReport,
     /// Sensitive values in the text, of the kinds that a rule asks for.
-    pub entities: Vec<&'static str>,
+    pub entities: Vec<String>,
     pub policies: Vec<PolicyReport>,
 }
 
@@ -92,7 +91,7 @@ impl SessionPolicy {
             observed: grounds.observed.as_ref().map(ToString::to_string),
             message,
             facts: FactsReport::of(facts),
-            entities: text.entities().iter().map(Entity::name).collect(),
+            entities: text.entity_names(),
             policies: self.bound.iter().map(|bound| PolicyReport::of(bound, facts, text)).collect(),
         }
     }
@@ -293,8 +292,8 @@ impl std::fmt::Display for Condition {
             Self::Verbs(verbs) => write!(f, "verb = {}", list(verbs)),
             Self::Keywords { words, .. } => write!(f, "text.keywords = {}", list(words)),
             Self::Matches { patterns, .. } => write!(f, "text.matches = {}", list(patterns)),
-            Self::Entities(entities) => {
-                write!(f, "text.entities.any = {}", list(entities.iter()))
+            Self::Entities { names, .. } => {
+                write!(f, "text.entities.any = {}", list(names))
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::judge::policy::compile::{Library, Policy};
 use crate::judge::policy::document::{MaskDocument, Mode, StrategyDocument, Texts, WritesWord};
 use crate::judge::policy::glob::Glob;
 use crate::judge::policy::problem::{Fault, nearest};
+use crate::judge::policy::values::{Patterns, Values};
 use crate::model::entity::{Entity, EntitySet};
 use crate::model::mask::{Derived, Protection, Strategy};
 use crate::model::target::PolicyName;
@@ -52,6 +53,7 @@ impl MaskRule {
         id: &Arc<str>,
         written: &MaskDocument,
         lists: &BTreeMap<String, Vec<String>>,
+        values: &Values<'_>,
         faults: &mut Vec<Fault>,
     ) -> Self {
         let mut columns = Vec::new();
@@ -61,16 +63,8 @@ impl MaskRule {
                 None => faults.push(Fault::NoTable { pattern: text }),
             }
         }
-        let mut entities = EntitySet::NONE;
-        for name in texts("detect", written.detect.as_ref(), lists, faults) {
-            match Entity::named(&name) {
-                Some(entity) => entities = entities.with(entity),
-                None => {
-                    let nearest = nearest(&name, Entity::ALL.iter().map(|entity| entity.name()));
-                    faults.push(Fault::NoSuchName { kind: "entity", name, nearest });
-                }
-            }
-        }
+        let names = texts("detect", written.detect.as_ref(), lists, faults);
+        let entities = values.named(&names, faults);
         if written.columns.is_none() && written.detect.is_none() {
             faults.push(Fault::MasksNothing);
         }
@@ -162,6 +156,7 @@ pub struct Masks {
     guards_writes: bool,
     /// By entity, how a value of its is replaced.
     entities: Box<[Option<Protection>]>,
+    patterns: Patterns,
     detector: Option<Arc<Detector>>,
 }
 
@@ -200,21 +195,33 @@ impl Masks {
             });
             patterns.collect()
         };
+        let strategy = |masks: &Self, entity| masks.entity(entity).map(|it| it.strategy);
         let strategies = |masks: &Self| -> Vec<Option<Strategy>> {
-            masks.entities.iter().map(|it| it.as_ref().map(|it| it.strategy)).collect()
+            Entity::ALL.iter().map(|entity| strategy(masks, *entity)).collect()
+        };
+        // Their numbers are of their configuration.
+        let own = |masks: &Self| -> Vec<(String, Strategy)> {
+            let patterns = (0..).map(Entity::Own).zip(masks.patterns.as_slice());
+            let protected = patterns.filter_map(|(entity, pattern)| {
+                Some((pattern.source().to_owned(), strategy(masks, entity)?))
+            });
+            let mut protected: Vec<_> = protected.collect();
+            protected.sort_unstable();
+            protected
         };
         self.derived == other.derived
             && self.guards_writes == other.guards_writes
             && strategies(self) == strategies(other)
+            && own(self) == own(other)
             && columns(self) == columns(other)
     }
 
     #[must_use]
     pub fn entity(&self, entity: Entity) -> Option<&Protection> {
-        self.entities.get(entity as usize)?.as_ref()
+        self.entities.get(entity.index())?.as_ref()
     }
 
-    /// Finds at least the values that are protected by what they look like; `None` where none are.
+    /// Finds the values that are protected by what they look like; `None` where none are.
     #[must_use]
     pub fn detector(&self) -> Option<&Arc<Detector>> {
         self.detector.as_ref()
@@ -244,21 +251,22 @@ impl Library {
             return None;
         }
         let rules: Vec<_> = enforced.iter().flat_map(|policy| policy.masks.clone()).collect();
-        let entities: Box<[Option<Protection>]> = Entity::ALL
-            .iter()
+        let entities: Box<[Option<Protection>]> = Entity::every()
             .map(|entity| {
-                let matching = rules.iter().filter(|rule| rule.entities.contains(*entity));
+                let matching = rules.iter().filter(|rule| rule.entities.contains(entity));
                 let strictest = matching.min_by_key(|rule| rule.protection.strategy)?;
                 Some(strictest.protection.clone())
             })
             .collect();
-        let detects = entities.iter().any(Option::is_some);
+        let wanted = rules.iter().fold(EntitySet::NONE, |all, rule| all.union(rule.entities));
+        let detector = self.patterns.detector(wanted);
         Some(Arc::new(Masks {
             rules,
             derived: enforced.iter().map(|policy| policy.derived).min().unwrap_or_default(),
             guards_writes: enforced.iter().any(|policy| policy.writes == WritesWord::Deny),
             entities,
-            detector: self.value_detector.clone().filter(|_| detects),
+            patterns: self.patterns.clone(),
+            detector,
         }))
     }
 }

@@ -19,6 +19,7 @@ mod glob;
 mod masks;
 mod problem;
 mod text;
+mod values;
 #[cfg(test)]
 mod tests;
 
@@ -27,4 +28,4 @@ pub use decide::{Circumstances, SessionPolicy, UnknownPolicy};
 pub use document::PolicyDocument;
 pub use explain::{ConditionReport, Explanation, FactsReport, PolicyReport, RuleReport};
 pub use masks::{MaskPattern, Masks};
-pub use problem::{Fault, Problem};
+pub use problem::{Fault, Part, Problem};

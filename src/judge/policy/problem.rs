@@ -2,23 +2,43 @@
 
 use std::sync::Arc;
 
+use crate::limits::SCANNED_PATTERNS_MAX;
 use crate::model::target::PolicyName;
 use crate::model::units;
+use crate::scan::PatternError;
 
 /// A fault and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub policy: PolicyName,
     /// `None` where the policy itself is at fault.
-    pub rule: Option<Arc<str>>,
+    pub part: Option<Part>,
     pub fault: Fault,
 }
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.rule {
-            Some(rule) => write!(f, "policy `{}`, rule `{rule}`: {}", self.policy, self.fault),
+        match &self.part {
+            Some(part) => write!(f, "policy `{}`, {part}: {}", self.policy, self.fault),
             None => write!(f, "policy `{}`: {}", self.policy, self.fault),
+        }
+    }
+}
+
+/// What of a policy is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A rule or a mask, by its id.
+    Rule(Arc<str>),
+    /// A pattern, by its name.
+    Pattern(Arc<str>),
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rule(id) => write!(f, "rule `{id}`"),
+            Self::Pattern(name) => write!(f, "pattern `{name}`"),
         }
     }
 }
@@ -67,6 +87,12 @@ pub enum Fault {
     MasksNothing,
     #[error("there are too many rules: {count}")]
     TooManyRules { count: usize },
+    #[error("`{pattern}` cannot be searched for: {reason}")]
+    Unsearchable { pattern: String, reason: PatternError },
+    #[error("the name is not one that a pattern can have")]
+    BadPatternName,
+    #[error("all policies together have more than {SCANNED_PATTERNS_MAX} patterns")]
+    TooManyPatterns,
 }
 
 impl Fault {
@@ -120,7 +146,27 @@ impl Fault {
             )),
             Self::MasksNothing => Some("add `columns = [...]` or `detect = [...]`".to_owned()),
             Self::TooManyRules { .. } => Some("split the policy".to_owned()),
+            Self::Unsearchable { reason, .. } => unsearchable(reason).map(ToOwned::to_owned),
+            Self::BadPatternName => Some(
+                "use small letters, digits, `-` and `_`, and none of the names that are built in"
+                    .to_owned(),
+            ),
+            Self::TooManyPatterns => Some("make one of several: `A-\\d{4}|B-\\d{6}`".to_owned()),
         }
+    }
+}
+
+fn unsearchable(reason: &PatternError) -> Option<&'static str> {
+    match reason {
+        PatternError::Unbounded => Some("bound what repeats: `{1,64}` for `+`, `{0,64}` for `*`"),
+        PatternError::Anchored => {
+            Some("a value may stand amid other text: use `\\b`, where a word begins or ends")
+        }
+        PatternError::LongText | PatternError::LongValue { .. } | PatternError::TooLarge { .. } => {
+            Some("describe less of it: what is left of a value says little")
+        }
+        PatternError::Empty => Some("leave out what may be absent, at either end"),
+        PatternError::Malformed { .. } | PatternError::Impossible => None,
     }
 }
 

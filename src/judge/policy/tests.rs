@@ -5,6 +5,7 @@ mod expressions;
 mod functions;
 mod holding;
 mod masking;
+mod patterns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

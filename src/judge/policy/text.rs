@@ -28,6 +28,14 @@ impl<'t> Text<'t> {
         *self.found.get_or_init(look)
     }
 
+    /// The same, as policies call them.
+    pub(super) fn entity_names(&self) -> Vec<String> {
+        let names = |detector: &Detector| {
+            self.entities().iter().map(|entity| detector.name(entity).to_owned()).collect()
+        };
+        self.detector.map(names).unwrap_or_default()
+    }
+
     /// True if a rule has asked.
     #[cfg(test)]
     pub(super) fn is_looked_through(&self) -> bool {

@@ -2,6 +2,7 @@
 
 mod corpora;
 mod generate;
+mod patterns;
 mod twins;
 
 use super::*;
@@ -9,7 +10,7 @@ use super::*;
 /// What `scan` finds in `text`, as `entity:value`.
 fn found(text: &str) -> Vec<String> {
     let mut hits = Vec::new();
-    Detector::new(EntitySet::ALL).scan(text.as_bytes(), &mut hits);
+    Detector::new(EntitySet::ALL, &[]).scan(text.as_bytes(), &mut hits);
     hits.iter().map(|hit| format!("{}:{}", hit.entity, &text[hit.range.clone()])).collect()
 }
 
@@ -162,7 +163,7 @@ fn tokens_of_three_parts_must_name_an_algorithm() {
         ("eyJ.eyJ.eyJ".to_owned(), 0),
     ] {
         let mut hits = Vec::new();
-        Detector::new(EntitySet::ALL).scan(text.as_bytes(), &mut hits);
+        Detector::new(EntitySet::ALL, &[]).scan(text.as_bytes(), &mut hits);
         let found: usize = hits.iter().map(|hit| hit.range.len()).sum();
         assert_eq!(found, length, "{text}");
         assert!(hits.iter().all(|hit| hit.entity == Entity::Jwt), "{text}");
@@ -208,7 +209,7 @@ fn keys_are_told_by_prefix_alphabet_and_length() {
 fn of_values_that_overlap_the_first_and_longest_is_kept() {
     let text = "https://u:AKIAIOSFODNN7EXAMPLE@host.example";
     assert_eq!(found(text), ["url_credentials:AKIAIOSFODNN7EXAMPLE"]);
-    let entities = Detector::new(EntitySet::ALL).entities(text.as_bytes());
+    let entities = Detector::new(EntitySet::ALL, &[]).entities(text.as_bytes());
     let expected = [Entity::UrlCredentials, Entity::AwsKey].into_iter().collect();
     assert_eq!(entities, expected);
 }
@@ -230,12 +231,12 @@ fn only_what_is_wanted_is_found() {
     let mut seen = EntitySet::NONE;
     for entity in Entity::ALL {
         let wanted = EntitySet::NONE.with(*entity);
-        Detector::new(wanted).scan(text.as_bytes(), &mut hits);
+        Detector::new(wanted, &[]).scan(text.as_bytes(), &mut hits);
         assert!(hits.iter().all(|hit| hit.entity == *entity), "{entity}: {hits:?}");
         seen = hits.iter().fold(seen, |seen, hit| seen.with(hit.entity));
     }
     assert_eq!(seen.iter().count(), 8);
-    assert_eq!(Detector::new(EntitySet::NONE).entities(text.as_bytes()), EntitySet::NONE);
+    assert_eq!(Detector::new(EntitySet::NONE, &[]).entities(text.as_bytes()), EntitySet::NONE);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::scan::class::{before, byte, is_escape, is_word, run, run_back};
+use crate::scan::class::{before, byte, is_escape, is_local, is_word, run, run_back};
 
 /// RFC 5321 section 4.5.3.1.
 const LOCAL_BYTES_MAX: usize = 64;
@@ -10,7 +10,9 @@ const DOMAIN_BYTES_MAX: usize = 255;
 /// RFC 1035 section 2.3.4.
 const LABEL_BYTES_MAX: usize = 63;
 /// What stands behind the `@` in names of files, as in `logo@2x.png`.
-const FILE_ENDINGS: &[&[u8]] = &[b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"css", b"js"];
+const fn is_file_ending(label: &[u8]) -> bool {
+    matches!(label, b"png" | b"jpg" | b"jpeg" | b"gif" | b"svg" | b"webp" | b"css" | b"js")
+}
 
 /// The address around the `@` at `at`.
 pub(in crate::scan) fn find(cell: &[u8], at: usize) -> Option<Range<usize>> {
@@ -55,11 +57,7 @@ fn is_top(label: &[u8]) -> bool {
     let is_name = label.len() >= 2 && label.iter().all(u8::is_ascii_alphabetic);
     let is_encoded =
         label.len() > 4 && label.get(..4).is_some_and(|p| p.eq_ignore_ascii_case(b"xn--"));
-    (is_name && !FILE_ENDINGS.contains(&label)) || is_encoded
-}
-
-const fn is_local(byte: u8) -> bool {
-    is_word(byte) || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-' | b'&' | b'~' | b'!' | b'#')
+    (is_name && !is_file_ending(label)) || is_encoded
 }
 
 /// `ssh://git@host` names a login, not a mailbox.

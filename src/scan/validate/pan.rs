@@ -11,10 +11,11 @@ use crate::scan::class::{before, byte, is_digit, run, stands_alone};
 const DIGITS_MIN: usize = 12;
 const DIGITS_MAX: usize = 19;
 
-/// As printed on most cards, with a suffix or without.
-const FOURS: &[&[usize]] = &[&[4, 4, 4, 4, 3], &[4, 4, 4, 4]];
+/// As printed on some cards.
+const FOURS_AND_SUFFIX: &[usize] = &[4, 4, 4, 4, 3];
 /// As printed by American Express and by Diners Club.
-const SIXES: &[&[usize]] = &[&[4, 6, 5], &[4, 6, 4]];
+const SIX_AND_FIVE: &[usize] = &[4, 6, 5];
+const SIX_AND_FOUR: &[usize] = &[4, 6, 4];
 
 /// The number that begins with the digit at `start` and has no separators.
 pub(in crate::scan) fn contiguous(cell: &[u8], start: usize) -> Option<Range<usize>> {
@@ -36,8 +37,25 @@ pub(in crate::scan) fn grouped(cell: &[u8], start: usize) -> Option<Range<usize>
     if !matches!(separator, b' ' | b'-') {
         return None;
     }
-    let shapes = if byte(cell, start + 9) == separator { FOURS } else { SIXES };
-    shapes.iter().find_map(|shape| shaped(cell, start, separator, shape))
+    if byte(cell, start + 9) != separator {
+        return shaped(cell, start, separator, SIX_AND_FIVE)
+            .or_else(|| shaped(cell, start, separator, SIX_AND_FOUR));
+    }
+    let suffixed = (byte(cell, start + 19) == separator)
+        .then(|| shaped(cell, start, separator, FOURS_AND_SUFFIX));
+    suffixed.flatten().or_else(|| fours(cell, start, separator))
+}
+
+/// Four groups of four, as on most cards.
+fn fours(cell: &[u8], start: usize, separator: u8) -> Option<Range<usize>> {
+    let text = cell.get(start..).and_then(|rest| rest.first_chunk::<19>())?;
+    let [a, b, c, d, x, e, f, g, h, y, i, j, k, l, z, m, n, o, p] = *text;
+    let digits = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p];
+    let is_shaped =
+        [x, y, z] == [separator; 3] && digits.iter().fold(true, |all, byte| all & is_digit(*byte));
+    let range = start..start + text.len();
+    let is_whole = is_shaped && stands_alone(cell, &range) && !follows_a_group(cell, start);
+    (is_whole && is_card(&digits)).then_some(range)
 }
 
 fn shaped(cell: &[u8], start: usize, separator: u8, shape: &[usize]) -> Option<Range<usize>> {
@@ -51,13 +69,15 @@ fn shaped(cell: &[u8], start: usize, separator: u8, shape: &[usize]) -> Option<R
             }
             at += 1;
         }
-        let group = cell.get(at..at + size)?;
-        if !group.iter().all(|byte| is_digit(*byte)) {
-            return None;
+        for _ in 0..*size {
+            let here = byte(cell, at);
+            if !is_digit(here) {
+                return None;
+            }
+            *digits.get_mut(count)? = here;
+            count += 1;
+            at += 1;
         }
-        digits.get_mut(count..count + size)?.copy_from_slice(group);
-        count += size;
-        at += size;
     }
     let range = start..at;
     let is_whole = stands_alone(cell, &range) && !follows_a_group(cell, start);
@@ -66,8 +86,9 @@ fn shaped(cell: &[u8], start: usize, separator: u8, shape: &[usize]) -> Option<R
 
 /// `1234 ` before the number: it is the middle of a longer row of fours.
 fn follows_a_group(cell: &[u8], start: usize) -> bool {
-    let is_four = (2..=5).all(|back| is_digit(before(cell, start, back)));
-    before(cell, start, 1) == b' ' && is_four && !is_digit(before(cell, start, 6))
+    before(cell, start, 1) == b' '
+        && (2..=5).all(|back| is_digit(before(cell, start, back)))
+        && !is_digit(before(cell, start, 6))
 }
 
 fn is_card(digits: &[u8]) -> bool {
@@ -75,50 +96,75 @@ fn is_card(digits: &[u8]) -> bool {
     has_check_digit(digits) && is_issued(digits) && !is_uniform
 }
 
-/// First and last of the numbers' first six digits, and the lengths that are issued, as bits. The
-/// most common first.
-const ISSUERS: &[(u32, u32, u32)] = &[
-    // Visa
-    (400_000, 499_999, lengths(&[13, 16, 19])),
-    // Mastercard
-    (222_100, 272_099, lengths(&[16])),
-    (510_000, 559_999, lengths(&[16])),
-    // American Express
-    (340_000, 349_999, lengths(&[15])),
-    (370_000, 379_999, lengths(&[15])),
-    // Discover, and what it took over
-    (601_100, 601_199, lengths(&[16, 19])),
-    (644_000, 659_999, lengths(&[16, 19])),
-    // Diners Club
-    (300_000, 305_999, lengths(&[14, 16])),
-    (309_500, 309_599, lengths(&[14, 16])),
-    (360_000, 369_999, lengths(&[14, 16])),
-    (380_000, 399_999, lengths(&[14, 16])),
-    // JCB
-    (180_000, 180_099, lengths(&[15])),
-    (213_100, 213_199, lengths(&[15])),
-    (352_800, 358_999, lengths(&[16, 19])),
-    // UnionPay
-    (620_000, 629_999, lengths(&[16, 17, 18, 19])),
-    (810_000, 817_199, lengths(&[16, 19])),
-    // Maestro
-    (501_800, 501_899, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
-    (502_000, 502_099, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
-    (503_800, 503_899, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
-    (589_300, 589_399, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
-    (630_400, 630_499, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
-    (675_900, 675_999, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
-    (676_100, 676_399, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
-    // Mir
-    (220_000, 220_499, lengths(&[16, 17, 18, 19])),
-    // RuPay
-    (508_500, 508_999, lengths(&[16])),
-    (606_985, 607_984, lengths(&[16])),
-    (608_001, 608_500, lengths(&[16])),
-    (817_200, 817_204, lengths(&[16])),
-    (819_700, 820_199, lengths(&[16])),
-    // Troy
-    (979_200, 979_289, lengths(&[16])),
+/// First and last of the numbers' first six digits, and the lengths that are issued, as bits; by the
+/// first digit.
+const ISSUERS: [&[(u32, u32, u32)]; 10] = [
+    &[],
+    &[
+        // JCB
+        (180_000, 180_099, lengths(&[15])),
+    ],
+    &[
+        // Mastercard
+        (222_100, 272_099, lengths(&[16])),
+        // JCB
+        (213_100, 213_199, lengths(&[15])),
+        // Mir
+        (220_000, 220_499, lengths(&[16, 17, 18, 19])),
+    ],
+    &[
+        // American Express
+        (340_000, 349_999, lengths(&[15])),
+        (370_000, 379_999, lengths(&[15])),
+        // Diners Club
+        (300_000, 305_999, lengths(&[14, 16])),
+        (309_500, 309_599, lengths(&[14, 16])),
+        (360_000, 369_999, lengths(&[14, 16])),
+        (380_000, 399_999, lengths(&[14, 16])),
+        // JCB
+        (352_800, 358_999, lengths(&[16, 19])),
+    ],
+    &[
+        // Visa
+        (400_000, 499_999, lengths(&[13, 16, 19])),
+    ],
+    &[
+        // Mastercard
+        (510_000, 559_999, lengths(&[16])),
+        // Maestro
+        (501_800, 501_899, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
+        (502_000, 502_099, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
+        (503_800, 503_899, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
+        (589_300, 589_399, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
+        // RuPay
+        (508_500, 508_999, lengths(&[16])),
+    ],
+    &[
+        // Discover, and what it took over
+        (601_100, 601_199, lengths(&[16, 19])),
+        (644_000, 659_999, lengths(&[16, 19])),
+        // UnionPay
+        (620_000, 629_999, lengths(&[16, 17, 18, 19])),
+        // Maestro
+        (630_400, 630_499, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
+        (675_900, 675_999, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
+        (676_100, 676_399, lengths(&[12, 13, 14, 15, 16, 17, 18, 19])),
+        // RuPay
+        (606_985, 607_984, lengths(&[16])),
+        (608_001, 608_500, lengths(&[16])),
+    ],
+    &[],
+    &[
+        // UnionPay
+        (810_000, 817_199, lengths(&[16, 19])),
+        // RuPay
+        (817_200, 817_204, lengths(&[16])),
+        (819_700, 820_199, lengths(&[16])),
+    ],
+    &[
+        // Troy
+        (979_200, 979_289, lengths(&[16])),
+    ],
 ];
 
 const fn lengths(all: &[usize]) -> u32 {
@@ -134,23 +180,23 @@ const fn lengths(all: &[usize]) -> u32 {
 fn is_issued(digits: &[u8]) -> bool {
     let first = digits.iter().take(6).fold(0, |sum, byte| sum * 10 + u32::from(byte - b'0'));
     let length = 1_u32 << digits.len();
-    ISSUERS
+    let issuers = digits.first().and_then(|first| ISSUERS.get(usize::from(first - b'0')));
+    issuers
         .iter()
+        .flat_map(|issuers| issuers.iter())
         .any(|(low, high, lengths)| (*low..=*high).contains(&first) && lengths & length != 0)
 }
 
 /// ISO/IEC 7812-1 annex B.
 fn has_check_digit(digits: &[u8]) -> bool {
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(index, byte)| {
-            let digit = u32::from(byte - b'0');
-            let doubled = digit << (index % 2);
-            if doubled > 9 { doubled - 9 } else { doubled }
-        })
-        .sum();
+    let mut sum = 0;
+    let mut rest = digits;
+    while let [front @ .., doubled, single] = rest {
+        let digit = u32::from(doubled - b'0');
+        sum += 2 * digit - if digit > 4 { 9 } else { 0 } + u32::from(single - b'0');
+        rest = front;
+    }
+    sum += rest.first().map_or(0, |single| u32::from(single - b'0'));
     sum.is_multiple_of(10)
 }
 

@@ -12,6 +12,10 @@ const DIGITS_MAX: usize = 15;
 /// The number that begins with the `+` at `plus`.
 pub(in crate::scan) fn find(cell: &[u8], plus: usize) -> Option<Range<usize>> {
     let left = before(cell, plus, 1);
+    // No country's code begins with a zero, and most offsets of time do.
+    if !matches!(byte(cell, plus + 1), b'1'..=b'9') {
+        return None;
+    }
     if is_word(left) || matches!(left, b'+' | b'/' | b'.' | b'_' | b')' | b']') {
         return None;
     }
@@ -26,7 +30,7 @@ pub(in crate::scan) fn find(cell: &[u8], plus: usize) -> Option<Range<usize>> {
             *digits.get_mut(count)? = here;
             count += 1;
             end = at + 1;
-        } else if count == 0 || at > end + 1 || !is_between(here) {
+        } else if at > end + 1 || !is_between(here) {
             break;
         }
         dots += usize::from(here == b'.' && is_digit(byte(cell, at + 1)));

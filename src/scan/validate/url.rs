@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::limits::SCANNED_PASSWORD_BYTES_MAX;
-use crate::scan::class::{byte, is_word, run, run_back};
+use crate::scan::class::{byte, is_user_info, is_word, run, run_back};
 
 /// The password before the `@` at `at`. One that itself holds an `@` goes on to the last one.
 pub(in crate::scan) fn find(cell: &[u8], at: usize) -> Option<Range<usize>> {
@@ -22,11 +22,4 @@ pub(in crate::scan) fn find(cell: &[u8], at: usize) -> Option<Range<usize>> {
     let host = byte(cell, end + 1);
     let is_masked = cell.get(password..end)?.iter().all(|byte| *byte == b'*');
     (!is_masked && (is_word(host) || host == b'[')).then_some(password..end)
-}
-
-/// RFC 3986 section 3.2.1, widened by what people write without encoding it.
-const fn is_user_info(byte: u8) -> bool {
-    byte.is_ascii_graphic()
-        && !matches!(byte, b'/' | b'@' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\')
-        || byte >= 0x80
 }

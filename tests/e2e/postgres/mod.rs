@@ -17,6 +17,7 @@ mod masking;
 mod observing;
 mod opening;
 mod operating;
+mod patterns;
 mod policy;
 mod recording;
 mod refusals;

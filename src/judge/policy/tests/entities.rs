@@ -50,7 +50,7 @@ fn a_rule_is_not_disturbed_by_what_other_rules_look_for() {
 
 #[test]
 fn a_text_is_looked_through_only_if_a_rule_comes_to_ask() {
-    let detector = Detector::new(EntitySet::ALL);
+    let detector = Detector::new(EntitySet::ALL, &[]);
     let cards = "[p]\n[[p.rule]]\nid = \"r\"\naction = \"deny\"\n\
         when = { text.entities.any = [\"pan\"], effects.any = [\"insert\"] }\n";
     for (toml, text, asked) in [
