@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 
@@ -107,10 +107,11 @@ fn serve(config_path: &Path) -> Result<(), StartError> {
     let tls = tls.map(|files| server_config(files, &[b"http/1.1"])).transpose()?;
     let reviewed = config.groups.iter().any(|group| !group.users.is_empty());
     let reach = if reviewed { Reach::LocalUsers } else { Reach::Operator };
+    let signals = Signals::install().map_err(StartError::Runtime)?;
     let admin = Admin::bind(&config.node.admin.socket, config.node.admin.bind, tls, reach)?;
     let gateway = Gateway::start(config_path, config, kind, report, recorder.clone(), events)?;
     let gateway = Arc::new(gateway);
-    let served = service(&gateway, admin, kind);
+    let served = service(&gateway, admin, kind, signals);
     gateway.join_workers();
     recorder.stop();
     if let Some(sink) = sink {
@@ -176,24 +177,49 @@ fn raise_descriptor_limit() {
 
 /// Everything slow, on one thread: tokio-uring's runtime where rings are to be had, tokio's
 /// otherwise.
-fn service(gateway: &Arc<Gateway>, admin: Admin, kind: io::DriverKind) -> Result<(), StartError> {
+fn service(
+    gateway: &Arc<Gateway>,
+    admin: Admin,
+    kind: io::DriverKind,
+    signals: Signals,
+) -> Result<(), StartError> {
     match kind {
-        io::DriverKind::Uring => tokio_uring::start(attend(gateway, admin)),
+        io::DriverKind::Uring => tokio_uring::start(attend(gateway, admin, signals)),
         io::DriverKind::Epoll => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .map_err(StartError::Runtime)?;
             let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime, attend(gateway, admin))
+            local.block_on(&runtime, attend(gateway, admin, signals))
         }
     }
 }
 
-async fn attend(gateway: &Arc<Gateway>, admin: Admin) -> Result<(), StartError> {
-    let mut hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
+/// What operators send. From the moment that anybody can see the gateway, they may: before these are
+/// installed, each of them would end the process.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// What comes from now on waits until somebody attends to it.
+    fn install() -> std::io::Result<Self> {
+        // A handler is the process's; which runtime it was installed in does not matter.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let _inside = runtime.enter();
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+async fn attend(gateway: &Arc<Gateway>, admin: Admin, signals: Signals) -> Result<(), StartError> {
+    let Signals { mut hangup, mut terminate, mut interrupt } = signals;
     tokio::task::spawn_local(keep_keys(Arc::clone(gateway)));
     if let Some(requests) = gateway.take_dial_requests() {
         tokio::task::spawn_local(answer_dials(requests, gateway.clone()));
@@ -256,7 +282,7 @@ async fn reload(gateway: &Arc<Gateway>) {
 }
 
 /// Ends sessions as they fall idle, the rest when time is up or the operator insists.
-async fn drain(gateway: &Arc<Gateway>, interrupt: &mut tokio::signal::unix::Signal) {
+async fn drain(gateway: &Arc<Gateway>, interrupt: &mut Signal) {
     tracing::info!("draining: nothing more is accepted");
     let patience = Duration::from_millis(limits::DRAIN_MS_MAX);
     let drained = async {
