@@ -177,6 +177,30 @@ fn a_quorum_is_of_distinct_humans() {
 }
 
 #[test]
+fn a_human_who_is_in_two_of_its_groups_and_named_besides_counts_once() {
+    let desk = Desk::new();
+    let users = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let group = |name: &str, names: &[&str]| Group {
+        name: name.into(),
+        users: users(names),
+        rules: [].into(),
+    };
+    let groups = vec![group("dba", &["alice"]), group("security", &["alice", "bob"])];
+    desk.approvals.set_people(People::new(groups, None));
+    let plain = request(1, 2);
+    let reviewers = ["group:dba", "group:security", "user:alice"];
+    let reviewers = reviewers.map(|text| Reviewer::parse(text).unwrap()).into();
+    let terms = Arc::new(HoldTerms { reviewers, ..(*plain.terms).clone() });
+    let request = HoldRequest { terms, ..plain };
+    let _heard = desk.file(&request, 1);
+    let alice = human("alice", 1001);
+    assert_eq!(desk.decide(request.id, &alice, true), "pending");
+    assert_eq!(desk.decide(request.id, &alice, true), "alice has approved it already");
+    assert_eq!(desk.state(request.id), "pending");
+    assert_eq!(desk.decide(request.id, &human("bob", 1002), true), "used");
+}
+
+#[test]
 fn only_reviewers_decide_and_nobody_on_work_of_their_own() {
     let desk = Desk::new();
     let request = request(1, 1);
