@@ -111,10 +111,11 @@ impl Detector {
     pub fn scan(&self, cell: &[u8], hits: &mut Vec<Hit>) {
         hits.clear();
         let precedence = |hit: &Hit| (hit.range.start, usize::MAX - hit.range.end, hit.entity);
+        // They come late.
+        let mut own = Vec::new();
         self.examine(cell, |hit| {
-            // Operators' own come late.
-            if !self.patterns.is_empty() {
-                hits.push(hit);
+            if matches!(hit.entity, Entity::Own(_)) {
+                own.push(hit);
                 return;
             }
             // Only places near one another come out of order, and few of them.
@@ -125,7 +126,8 @@ impl Detector {
             let earlier = hits.iter().rposition(|other| precedence(other) <= precedence(&hit));
             hits.insert(earlier.map_or(0, |index| index + 1), hit);
         });
-        if !self.patterns.is_empty() {
+        if !own.is_empty() {
+            hits.append(&mut own);
             hits.sort_by_key(precedence);
         }
         let mut free = 0;

@@ -11,7 +11,6 @@ use crate::scan::literal::{MARK_BYTES, Nibbles};
 use crate::scan::shape::{Shapes, WINDOW, blocks, each};
 
 const LANE: usize = 16;
-const LANES: [usize; 4] = [0, LANE, 2 * LANE, 3 * LANE];
 
 /// Names the places in `cell`.
 #[target_feature(enable = "ssse3")]
@@ -19,13 +18,21 @@ pub(super) fn pass(nibbles: &Nibbles, cell: &[u8], places: &mut impl Places) {
     let tables = Tables::new(nibbles);
     let mut shapes = Shapes::new(cell);
     blocks(cell, |window, offset| {
-        let block = LANES.map(|at| load(window, at));
-        let anchors = LANES.map(|at| tables.anchors(window, at));
-        each(joined(anchors), |bit| places.anchor(offset + bit));
-        let digits = joined(block.map(|bytes| within(bytes, b'0', 10)));
+        let (a, b) = (load(window, 0), load(window, LANE));
+        let (c, d) = (load(window, 2 * LANE), load(window, 3 * LANE));
+        let anchors = joined([
+            tables.anchors(a, load(window, 1), load(window, 2)),
+            tables.anchors(b, load(window, LANE + 1), load(window, LANE + 2)),
+            tables.anchors(c, load(window, 2 * LANE + 1), load(window, 2 * LANE + 2)),
+            tables.anchors(d, load(window, 3 * LANE + 1), load(window, 3 * LANE + 2)),
+        ]);
+        each(anchors, |bit| places.anchor(offset + bit));
+        let digit = |bytes| within(bytes, b'0', 10);
+        let digits = joined([digit(a), digit(b), digit(c), digit(d)]);
         if shapes.concern(digits) {
-            let equal = |byte| joined(block.map(|bytes| equal(bytes, byte)));
-            let letters = || joined(block.map(|bytes| letters(bytes)));
+            let equal =
+                |sign| joined([equal(a, sign), equal(b, sign), equal(c, sign), equal(d, sign)]);
+            let letters = || joined([letters(a), letters(b), letters(c), letters(d)]);
             shapes.next((digits, equal(b'-'), equal(b' ')), letters, offset, places);
         }
     });
@@ -39,22 +46,24 @@ struct Tables {
 impl Tables {
     #[target_feature(enable = "ssse3")]
     fn new(nibbles: &Nibbles) -> Self {
-        Self { low: nibbles.low.map(|it| load(&it, 0)), high: nibbles.high.map(|it| load(&it, 0)) }
+        let [a, b, c] = &nibbles.low;
+        let [d, e, f] = &nibbles.high;
+        Self {
+            low: [load(a, 0), load(b, 0), load(c, 0)],
+            high: [load(d, 0), load(e, 0), load(f, 0)],
+        }
     }
 
-    /// Bytes of the vector at `at` that are an `@` or a `+`, or begin what may be a mark.
+    /// Bytes that are an `@` or a `+`, or begin what may be a mark; `one` and `two` are the bytes one
+    /// and two places on.
     #[target_feature(enable = "ssse3")]
     #[inline]
-    fn anchors(&self, window: &[u8; WINDOW], at: usize) -> __m128i {
+    fn anchors(&self, bytes: __m128i, one: __m128i, two: __m128i) -> __m128i {
         let [low_0, low_1, low_2] = self.low;
         let [high_0, high_1, high_2] = self.high;
-        let bytes = load(window, at);
         let marks = _mm_and_si128(
-            _mm_and_si128(
-                buckets(low_0, high_0, bytes),
-                buckets(low_1, high_1, load(window, at + 1)),
-            ),
-            buckets(low_2, high_2, load(window, at + 2)),
+            _mm_and_si128(buckets(low_0, high_0, bytes), buckets(low_1, high_1, one)),
+            buckets(low_2, high_2, two),
         );
         let no_mark = _mm_cmpeq_epi8(marks, _mm_setzero_si128());
         let mark = _mm_cmpeq_epi8(no_mark, _mm_setzero_si128());
@@ -78,8 +87,16 @@ fn buckets(low: __m128i, high: __m128i, bytes: __m128i) -> __m128i {
 #[target_feature(enable = "ssse3")]
 #[inline]
 fn joined(block: [__m128i; 4]) -> u64 {
-    let [a, b, c, d] = block.map(|bytes| u64::from(_mm_movemask_epi8(bytes).cast_unsigned()));
+    let [a, b, c, d] = block;
+    let (a, b) = (mask(a), mask(b));
+    let (c, d) = (mask(c), mask(d));
     a | b << LANE | c << (2 * LANE) | d << (3 * LANE)
+}
+
+#[target_feature(enable = "ssse3")]
+#[inline]
+fn mask(bytes: __m128i) -> u64 {
+    u64::from(_mm_movemask_epi8(bytes).cast_unsigned())
 }
 
 #[target_feature(enable = "ssse3")]
