@@ -8,7 +8,7 @@ use std::arch::x86_64::{
 
 use crate::scan::Places;
 use crate::scan::literal::{MARK_BYTES, Nibbles};
-use crate::scan::shape::{Shapes, WINDOW, blocks, each};
+use crate::scan::shape::{Shapes, blocks, each};
 
 const LANE: usize = 16;
 
