@@ -14,25 +14,21 @@ pub(super) const BLOCK: usize = 64;
 pub(super) const WINDOW: usize = BLOCK + MARK_BYTES - 1;
 
 /// Shows all of `cell`, block by block and with its offset. Behind the last bytes are NULs, which are
-/// of no shape.
+/// of no shape. There is one call of `block`, so that it becomes part of the loop.
 #[inline(always)]
 pub(super) fn blocks(cell: &[u8], mut block: impl FnMut(&[u8; WINDOW], usize)) {
-    let mut offset = 0;
-    while let Some(window) = cell.get(offset..).and_then(|rest| rest.first_chunk::<WINDOW>()) {
-        block(window, offset);
-        offset += BLOCK;
-    }
-    let rest = cell.get(offset..).unwrap_or_default();
+    let whole = cell.len().checked_sub(WINDOW).map_or(0, |rest| rest / BLOCK + 1) * BLOCK;
+    let rest = cell.get(whole..).unwrap_or_default();
     let mut padded = [0; 2 * BLOCK + MARK_BYTES - 1];
     if let Some(front) = padded.get_mut(..rest.len()) {
         front.copy_from_slice(rest);
     }
-    for from in [0, BLOCK] {
-        if from < rest.len()
-            && let Some(window) = padded.get(from..).and_then(|rest| rest.first_chunk::<WINDOW>())
-        {
-            block(window, offset + from);
-        }
+    let mut offset = 0;
+    while offset < cell.len() {
+        let from = if offset < whole { cell.get(offset..) } else { padded.get(offset - whole..) };
+        let Some(window) = from.and_then(|from| from.first_chunk::<WINDOW>()) else { break };
+        block(window, offset);
+        offset += BLOCK;
     }
 }
 
