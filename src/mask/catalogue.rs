@@ -140,7 +140,7 @@ impl Catalogue {
     /// What stands in until something could be read: everything may be protected.
     #[must_use]
     pub fn unreadable() -> Self {
-        let rule = RuleRef { policy: BUILT_IN.into(), rule: "catalogue-unreadable".into() };
+        let rule = RuleRef::built_in("catalogue-unreadable");
         Self {
             unreadable: true,
             protections: Box::new([Protection { strategy: Strategy::Null, rule }]),
@@ -326,13 +326,11 @@ fn stricter_of(a: Vec<CopyColumn>, b: Vec<CopyColumn>) -> Option<Vec<CopyColumn>
     both.collect()
 }
 
-/// The policy of rules that no file holds.
-const BUILT_IN: &str = "narrows";
 const TEMPORARY: &str = "pg_temp";
 
 /// What a column is protected by that holds samples of others.
 fn samples_protection() -> Protection {
-    let rule = RuleRef { policy: BUILT_IN.into(), rule: "catalogue-samples".into() };
+    let rule = RuleRef::built_in("catalogue-samples");
     Protection { strategy: Strategy::Null, rule }
 }
 

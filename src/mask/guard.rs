@@ -150,10 +150,7 @@ fn holds_stand_in(text: &[u8], parameters: &[Parameter]) -> bool {
 }
 
 fn ours(rule: &str, message: &str) -> Objection {
-    Objection {
-        rule: RuleRef { policy: "narrows".into(), rule: rule.into() },
-        message: message.into(),
-    }
+    Objection { rule: RuleRef::built_in(rule), message: message.into() }
 }
 
 fn by(protection: &Protection, message: &str) -> Objection {

@@ -13,6 +13,21 @@ pub struct RuleRef {
     pub rule: Arc<str>,
 }
 
+/// The policy of rules that no file holds.
+pub const BUILT_IN: &str = "narrows";
+/// Its rule against what the protocol itself forbids.
+pub const PROTOCOL: &str = "protocol";
+/// Its rule against more statements than a connection may make a minute.
+pub const TOO_SOON: &str = "limits.statements";
+
+impl RuleRef {
+    /// A rule that no file holds.
+    #[must_use]
+    pub fn built_in(rule: &str) -> Self {
+        Self { policy: BUILT_IN.into(), rule: rule.into() }
+    }
+}
+
 impl std::fmt::Display for RuleRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.policy, self.rule)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::judge::classify;
 use crate::model::facts::{Facts, Unknown};
-use crate::model::verdict::{Grounds, RuleRef, Verdict};
+use crate::model::verdict::{Grounds, PROTOCOL, RuleRef, TOO_SOON, Verdict};
 use crate::session::close::End;
 use crate::session::exchange::Begun;
 use crate::session::{Context, Phase, Session};
@@ -30,7 +30,7 @@ impl Session {
         let overrun = self.pace(&asked, &read, cx);
         let facts = self.resolve(read);
         let mut verdict = match &overrun {
-            Some(overrun) => overrun.verdict(),
+            Some(overrun) => refused(TOO_SOON, &overrun.refusal),
             None => self.verdict(&asked, &facts)?,
         };
         let is_told = overrun.as_ref().is_none_or(|overrun| overrun.is_told);
@@ -89,7 +89,7 @@ impl Session {
         let is_first = !self.machine.in_transaction() && !self.machine.is_busy();
         let Phase::Open(open) = &mut self.phase else { return Err(End::defect()) };
         if let Some(refusal) = &asked.overruled {
-            return Ok(overruled(refusal));
+            return Ok(refused(PROTOCOL, refusal));
         }
         let verdict = open.admission.policy.decide(facts, &asked.text);
         let objection = open.masking.as_mut().and_then(|it| it.objection(asked, facts, is_first));
@@ -132,9 +132,9 @@ impl Session {
     }
 }
 
-fn overruled(refusal: &Refusal) -> Verdict {
-    let rule = RuleRef { policy: Arc::from("narrows"), rule: Arc::from("protocol") };
-    Verdict::Deny { grounds: Grounds { rule, observed: None }, message: refusal.message.clone() }
+fn refused(rule: &str, refusal: &Refusal) -> Verdict {
+    let grounds = Grounds { rule: RuleRef::built_in(rule), observed: None };
+    Verdict::Deny { grounds, message: refusal.message.clone() }
 }
 
 /// Tells the bot's owner where to look: the rule, and the exchange in the recording.

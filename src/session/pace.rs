@@ -1,14 +1,11 @@
 //! Statements a minute: what counts as one, and what becomes of one too many. It is refused before it
 //! is judged, and recorded like any refusal; of a flood of them one a minute becomes an event.
 
-use std::sync::Arc;
-
 use crate::model::event::What;
 use crate::model::facts::Facts;
 use crate::model::time::NS_PER_S;
-use crate::model::verdict::{Grounds, RuleRef, Verdict};
 use crate::session::bucket::{Bucket, Dry};
-use crate::session::{Admission, Context, Phase, Session};
+use crate::session::{Admission, Context, Session};
 use crate::wire::{Asked, Machine, Purpose, Refusal, RefusalKind};
 
 /// A statement was refused for coming too soon.
@@ -18,24 +15,16 @@ pub(super) struct Overrun {
     pub(super) is_told: bool,
 }
 
-impl Overrun {
-    pub(super) fn verdict(&self) -> Verdict {
-        let rule = RuleRef { policy: Arc::from("narrows"), rule: Arc::from("limits.statements") };
-        let message = self.refusal.message.clone();
-        Verdict::Deny { grounds: Grounds { rule, observed: None }, message }
-    }
-}
-
 impl Session {
     /// Counts a command that is to run against what its connection may do a minute.
     pub(super) fn pace(
-        &mut self,
+        &self,
         asked: &Asked,
         facts: &Facts,
         cx: &mut Context<'_>,
     ) -> Option<Overrun> {
-        let Phase::Open(open) = &self.phase else { return None };
-        let bucket = open.admission.bucket.clone()?;
+        let admission = self.admission()?;
+        let bucket = admission.bucket.as_deref()?;
         if asked.purpose == Purpose::Prepare {
             return None;
         }
@@ -48,8 +37,7 @@ impl Session {
             return None;
         }
         let dry = bucket.draw(count, cx.now).err()?;
-        let Phase::Open(open) = &self.phase else { return None };
-        let refusal = too_soon(count, dry, &bucket, &open.admission);
+        let refusal = too_soon(count, dry, bucket, admission);
         Some(Overrun { refusal, is_told: bucket.tells(cx.now) })
     }
 

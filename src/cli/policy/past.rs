@@ -15,6 +15,7 @@ use crate::limits::PAST_TEXT_BYTES_MAX;
 use crate::model::command::{Language, Lexing};
 use crate::model::facts::Facts;
 use crate::model::session::{Exchange, SessionId};
+use crate::model::verdict::{BUILT_IN, PROTOCOL, TOO_SOON};
 use crate::record::SessionStart;
 use crate::record::reader::{Entry, EntryKind, Wanted, find_session, read};
 use crate::wire;
@@ -173,11 +174,10 @@ fn facts(
     exchange: &Exchange,
     matched: &mut bool,
 ) -> Result<Arc<Facts>, Doubt> {
-    if exchange.rule == OVERRULED {
-        return Err(Doubt::Protocol);
-    }
-    if exchange.rule == TOO_SOON {
-        return Err(Doubt::TooSoon);
+    match exchange.rule.split_once('/') {
+        Some((BUILT_IN, PROTOCOL)) => return Err(Doubt::Protocol),
+        Some((BUILT_IN, TOO_SOON)) => return Err(Doubt::TooSoon),
+        Some(_) | None => {}
     }
     let kept = exchange.text.len() as u64;
     if exchange.text_bytes > kept {
@@ -205,11 +205,6 @@ fn facts(
 fn moment<S: Serializer>(unix_ns: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&rfc3339(*unix_ns))
 }
-
-/// The rule that records name where the session's protocol refused a command.
-const OVERRULED: &str = "narrows/protocol";
-/// Where the connection had made its statements of the minute.
-const TOO_SOON: &str = "narrows/limits.statements";
 
 #[cfg(test)]
 pub(in crate::cli) mod tests;
