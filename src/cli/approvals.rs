@@ -1,7 +1,6 @@
 //! `narrows approvals`: what waits for a human, and the human's word.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
 
@@ -13,6 +12,7 @@ use crate::control::client::{Client, ClientError};
 use crate::model::approval::ApprovalId;
 use crate::model::identity::ClaimValue;
 use crate::model::session::Parameter;
+use crate::model::time::unix_ms;
 
 /// Look at what waits for approval, and decide
 ///
@@ -178,11 +178,9 @@ fn show(client: &Client, id: &str, context: &Context) -> Exit {
         Ok(line) => line,
         Err(error) => return context.unanswered(&error),
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now_unix_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     match context.output {
         Output::Json => context.print_json(&line),
-        Output::People => context.print(&account(&line, now_unix_ms, context.paint)),
+        Output::People => context.print(&account(&line, unix_ms(), context.paint)),
     }
 }
 

@@ -1,11 +1,10 @@
 //! `narrows sessions`: who is crossing now.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use crate::cli::table::{Align, Cell, Table};
 use crate::cli::text::{self, Colour, Paint};
 use crate::cli::{Context, Exit, Output, complain};
 use crate::control::api::SessionLine;
+use crate::model::time::unix_time;
 
 /// List live sessions, oldest first
 #[derive(clap::Args)]
@@ -36,8 +35,7 @@ pub fn run(args: &Args, context: &Context) -> Exit {
         Output::Json => context.print_json(&answer),
         Output::People if answer.sessions.is_empty() => context.print("no live sessions"),
         Output::People => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            context.print(&table(&answer.sessions, now.as_secs(), context.paint))
+            context.print(&table(&answer.sessions, unix_time().as_secs(), context.paint))
         }
     };
     if answer.workers_silent > 0 {

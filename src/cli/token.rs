@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -19,7 +18,7 @@ use crate::control::keys;
 use crate::identity::{Gate, KeyRing, KeyStatus, Malformed, Rejection, Token};
 use crate::limits::TOKEN_BYTES_MAX;
 use crate::model::identity::{ClaimValue, Claims};
-use crate::model::time::{NS_PER_S, Now};
+use crate::model::time::{NS_PER_S, Now, unix_ns};
 
 /// Look into tokens, and mint those of the development issuer.
 #[derive(Debug, clap::Args)]
@@ -281,11 +280,6 @@ fn seconds(text: &str) -> Result<u64, TokenError> {
 
 fn now() -> Now {
     Now { unix_ns: unix_ns(), mono_ns: 0 }
-}
-
-fn unix_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.ok().and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0)
 }
 
 const ADMITTED: &str = "admitted";

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -15,6 +15,7 @@ use crate::identity::Rejection;
 use crate::limits::{KILL_MS_MAX, RELOAD_MS_MAX, WORKER_REPORT_MS_MAX};
 use crate::model::event::{AuditEvent, What};
 use crate::model::session::KillScope;
+use crate::model::time::{unix_ns, unix_time};
 use crate::observe::metrics::{Snapshot, WorkerReport};
 use crate::observe::sink::EventQueue;
 
@@ -165,11 +166,7 @@ async fn gather<T>(asked: Vec<oneshot::Receiver<T>>, time: Duration) -> Vec<T> {
 }
 
 fn event(what: What) -> AuditEvent {
-    AuditEvent::of_gateway(u64::try_from(unix_time().as_nanos()).unwrap_or(u64::MAX), what)
-}
-
-fn unix_time() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    AuditEvent::of_gateway(unix_ns(), what)
 }
 
 /// Who tries to log in, in the auditors' eyes, where a token names nobody.

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use openidconnect::url::Url;
 use serde::Deserialize;
@@ -21,6 +21,7 @@ use crate::limits::{
     ISSUER_ANSWER_BYTES_MAX, KEYS_REFRESH_S, KEYS_REFRESH_S_MAX, KEYS_REFRESH_S_MIN,
     KEYS_RETRY_MS_MIN,
 };
+use crate::model::time::unix_time;
 use crate::observe::log::chain;
 
 /// How often issuers are asked.
@@ -117,7 +118,7 @@ async fn refresh(slot: &KeySlot) -> Result<Option<Duration>, RefreshError> {
             if slot.status().error.as_ref() != Some(&reason) {
                 tracing::warn!(issuer = &*issuer.name, reason, "keys could not be fetched");
             }
-            slot.fetch_failed(unix_s(), reason);
+            slot.fetch_failed(unix_time().as_secs(), reason);
             Err(error)
         }
     }
@@ -133,7 +134,7 @@ async fn fetch_keys(issuer: &Issuer) -> Result<(KeySet, Option<Duration>), Refre
         }
         KeySource::Discovery => discover(issuer).await?,
     };
-    let keys = KeySet::parse(&answer.body, unix_s()).map_err(RefreshError::KeySet)?;
+    let keys = KeySet::parse(&answer.body, unix_time().as_secs()).map_err(RefreshError::KeySet)?;
     Ok((keys, answer.keep))
 }
 
@@ -175,8 +176,4 @@ fn read_file(path: &Path) -> Result<Answer, RefreshError> {
     }
     let body = std::fs::read(path).map_err(failed)?;
     Ok(Answer { body, keep: None })
-}
-
-fn unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -12,13 +12,14 @@ use hyper::header::CONTENT_TYPE;
 use tokio::task::JoinSet;
 
 use crate::config::{Notifier, NotifierKind, NotifierUrl};
-use crate::control::approvals::{Approvals, Due, Outcome, wall_ms};
+use crate::control::approvals::{Approvals, Due, Outcome};
 use crate::control::fetch::{FetchError, Fetcher, Patience};
 use crate::identity::lease::{LeaseError, Lessor};
 use crate::identity::{UrlError, trustworthy_url};
 use crate::limits::{
     NEWS_AGAIN_MS, NEWS_ANSWER_BYTES_MAX, NEWS_ANSWER_MS_MAX, NEWS_RETRY_MS, NEWS_UNDER_WAY_MAX,
 };
+use crate::model::time::unix_time;
 use crate::observe::log::chain;
 
 mod message;
@@ -143,7 +144,7 @@ async fn send(
     };
     if let Some(source) = &notifier.secret {
         let secret = lessor.fetch(source).await?;
-        let now_s = wall_ms() / 1_000;
+        let now_s = unix_time().as_secs();
         let signature = secret.with(|secret| message::signature(secret, &due.id, now_s, &body))?;
         request = request
             .header("webhook-id", &due.id)

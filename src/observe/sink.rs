@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use self::file::EventFile;
 use crate::limits::{EVENT_QUEUE_BYTES_MAX, EVENTS_BATCHED_MAX, EVENTS_QUEUED_MAX};
 use crate::model::event::{AuditEvent, What};
 use crate::model::session::Parameter;
+use crate::model::time::unix_ns;
 use crate::observe::events::Renderer;
 use crate::observe::metrics::EventStats;
 
@@ -293,11 +294,6 @@ fn weight(event: &AuditEvent) -> u64 {
         | What::EventsLost { .. } => 0,
     };
     (size_of::<AuditEvent>() + text_bytes) as u64
-}
-
-fn unix_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// How long an idle thread waits before it looks for a rotation or for the end.

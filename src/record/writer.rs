@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, channel};
@@ -23,7 +23,7 @@ use crate::limits::{
     SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, UNSYNCED_BYTES_MAX, WRITE_BYTES,
 };
 use crate::model::session::SessionId;
-use crate::model::time::NS_PER_MS;
+use crate::model::time::{NS_PER_MS, unix_ns};
 use crate::record::block::BlockKind;
 use crate::record::disk::{self, Disk, Driver};
 use crate::record::ledger::Ledger;
@@ -520,12 +520,6 @@ fn lock(dir: &std::path::Path) -> Result<std::fs::File, StartError> {
 
 fn io_error(action: &'static str, path: &std::path::Path, source: io::Error) -> StartError {
     StartError::Io { action, path: path.to_owned(), source }
-}
-
-fn unix_ns() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// How the reason of a session that a crash ended is spelt.

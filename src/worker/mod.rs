@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use tokio::sync::mpsc::Sender;
@@ -18,7 +17,7 @@ use crate::judge::Classifier;
 use crate::model::approval::{ApprovalId, Decision};
 use crate::model::event::AuditEvent;
 use crate::model::session::CloseReason;
-use crate::model::time::{NS_PER_S, Now};
+use crate::model::time::{NS_PER_S, Now, unix_ns};
 use crate::observe::metrics::Counters;
 use crate::observe::sink::EventQueue;
 use crate::record::WorkerLink;
@@ -324,6 +323,5 @@ fn monotonic_ns() -> u64 {
 
 /// Both clocks, read once a turn.
 fn read_clocks() -> Now {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Now { unix_ns: u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX), mono_ns: monotonic_ns() }
+    Now { unix_ns: unix_ns(), mono_ns: monotonic_ns() }
 }

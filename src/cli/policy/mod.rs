@@ -2,11 +2,10 @@
 //! files and recordings alone; no running gateway is asked, and nothing is sent to a target.
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cli::Context;
 use crate::config;
-use crate::model::time::NS_PER_MS;
+use crate::model::time::{NS_PER_MS, unix_ns};
 
 /// A draft as it is written.
 mod draft;
@@ -52,9 +51,7 @@ struct NoTime;
 /// Nanoseconds since the Unix epoch: of a time, of a day's beginning, or of a span ago.
 fn since(text: &str) -> Result<u64, NoTime> {
     if let Ok(ago_ms) = config::duration_ms(text) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        return Ok(now.saturating_sub(ago_ms.saturating_mul(NS_PER_MS)));
+        return Ok(unix_ns().saturating_sub(ago_ms.saturating_mul(NS_PER_MS)));
     }
     let spelt = [text.to_owned(), format!("{text}Z"), format!("{text}T00:00:00Z")];
     let moment = spelt.iter().find_map(|text| text.parse::<jiff::Timestamp>().ok());

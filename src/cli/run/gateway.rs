@@ -6,7 +6,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use hdrhistogram::Histogram;
@@ -25,6 +24,7 @@ use crate::limits;
 use crate::mask::cell::Keys;
 use crate::model::event::{AuditEvent, What};
 use crate::model::session::KillScope;
+use crate::model::time::unix_ns;
 use crate::observe::log::chain;
 use crate::observe::metrics::{self, KeySetState, NodeView, RecorderStats, WorkerReport};
 use crate::observe::sink::EventQueue;
@@ -334,11 +334,6 @@ fn worker_count(workers: Workers) -> u16 {
         Workers::Auto => std::thread::available_parallelism()
             .map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX)),
     }
-}
-
-fn unix_ns() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -4,7 +4,9 @@
 //! A wall clock may be set. Where it jumps back, time goes on by what has really passed, so that no
 //! approval stands longer than was promised. Where it jumps forward, what stands ends early.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
+
+use crate::model::time::unix_ms;
 
 /// What the machine's clocks show at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +29,7 @@ impl Clock {
     pub fn system() -> Self {
         let begun = Instant::now();
         Self::reading(move || Reading {
-            wall_ms: wall_ms(),
+            wall_ms: unix_ms(),
             steady_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
     }
@@ -49,12 +51,6 @@ impl Clock {
         self.last = Some((reading, now_ms));
         now_ms
     }
-}
-
-/// By the machine's wall clock.
-pub fn wall_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

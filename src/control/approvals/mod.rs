@@ -17,7 +17,7 @@ use crate::limits::{
 };
 use crate::model::approval::{ApprovalId, Decision, HoldRequest};
 use crate::model::event::{AuditEvent, What};
-use crate::model::time::{NS_PER_MS, Now};
+use crate::model::time::{Now, unix_ns};
 use crate::observe::sink::EventQueue;
 
 mod clock;
@@ -26,7 +26,6 @@ mod people;
 mod store;
 
 use clock::Clock;
-pub use clock::wall_ms;
 pub use outbox::Due;
 pub use people::{Human, Known, People};
 use store::Store;
@@ -188,7 +187,7 @@ impl Approvals {
             reason: asked.reason.clone(),
         };
         // The queue counts what it cannot take.
-        let _taken = self.events.offer(AuditEvent::of_gateway(wall_ms() * NS_PER_MS, what));
+        let _taken = self.events.offer(AuditEvent::of_gateway(unix_ns(), what));
         Ok(line)
     }
 
@@ -199,7 +198,7 @@ impl Approvals {
 
     /// The human whom a token names.
     pub fn identify(&self, token: &[u8]) -> Result<Human, Rejection> {
-        let now = Now { unix_ns: wall_ms() * NS_PER_MS, mono_ns: 0 };
+        let now = Now { unix_ns: unix_ns(), mono_ns: 0 };
         self.people.load().identify(token, now)
     }
 
@@ -233,7 +232,7 @@ impl Approvals {
             Ok(true) => {
                 if let Some(id) = ApprovalId::parse(&due.request) {
                     let what = What::ApprovalUnheard { id };
-                    let event = AuditEvent::of_gateway(wall_ms() * NS_PER_MS, what);
+                    let event = AuditEvent::of_gateway(unix_ns(), what);
                     let _taken = self.events.offer(event);
                 }
             }

@@ -7,6 +7,7 @@ use crate::identity::{Bearer, ClaimRule, Group, Pattern};
 use crate::model::approval::{HoldTerms, Reviewer};
 use crate::model::identity::{ClaimValue, Claims, Principal};
 use crate::model::session::SessionId;
+use crate::model::time::unix_ms;
 
 struct Desk {
     dir: tempfile::TempDir,
@@ -437,7 +438,7 @@ fn what_has_long_been_over_is_deleted_and_what_stands_is_not() {
     let desk = Desk::new();
     let old = |n: u8| {
         let mut request = request(n, 1);
-        let seconds = wall_ms() / 1_000 - 31 * 24 * 3_600;
+        let seconds = unix_ms() / 1_000 - 31 * 24 * 3_600;
         let then = uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0);
         request.id = ApprovalId(uuid::Uuid::new_v7(then));
         let _heard = desk.file(&request, n.into());
@@ -454,8 +455,8 @@ fn what_has_long_been_over_is_deleted_and_what_stands_is_not() {
         [over, waits, rejected, recent.id].map(|id| desk.state(id))
     };
     let standing = ["cancelled", "pending", "rejected", "cancelled"];
-    assert_eq!(forget(wall_ms()), standing, "while their answers stand");
-    assert_eq!(forget(wall_ms() + 700_000), ["none", "pending", "none", "cancelled"]);
+    assert_eq!(forget(unix_ms()), standing, "while their answers stand");
+    assert_eq!(forget(unix_ms() + 700_000), ["none", "pending", "none", "cancelled"]);
 }
 
 /// A desk by clocks that the test sets.
@@ -517,16 +518,16 @@ fn a_clock_that_jumps_forward_ends_what_stands_and_brings_nothing_back() {
 
 #[test]
 fn a_clock_that_was_set_back_while_nobody_looked_lets_nothing_stand_for_longer() {
-    let noon = clock::Reading { wall_ms: wall_ms() + HOUR_MS, steady_ms: 0 };
+    let noon = clock::Reading { wall_ms: unix_ms() + HOUR_MS, steady_ms: 0 };
     let clock = Arc::new(Mutex::new(noon));
     let desk = desk_by(&clock);
     let request = request(1, 1);
     drop(desk.file(&request, 1));
     // The next process begins an hour earlier.
     let desk = desk.again();
-    let left_ms = desk.line(request.id).unwrap().expires_unix_ms - wall_ms();
+    let left_ms = desk.line(request.id).unwrap().expires_unix_ms - unix_ms();
     assert!((590_000..=600_000).contains(&left_ms), "{left_ms}");
-    let early = clock::Reading { wall_ms: wall_ms(), steady_ms: 0 };
+    let early = clock::Reading { wall_ms: unix_ms(), steady_ms: 0 };
     let clock = Arc::new(Mutex::new(early));
     desk.approvals.lock().clock = clock_of(&clock);
     desk.approvals.tick();

@@ -3,12 +3,12 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::judge::policy::MaskPattern;
 use crate::limits::UNMATCHED_TOLD_MAX;
 use crate::model::event::{AuditEvent, What};
 use crate::model::target::TargetName;
+use crate::model::time::unix_ns;
 use crate::observe::sink::EventQueue;
 
 /// A mask's pattern that matches no column.
@@ -88,11 +88,6 @@ fn log(at: &Where, rule: &str, pattern: &str, names_a_table: bool) {
     } else {
         tracing::info!(rule, pattern, target, database, "a mask matches no column");
     }
-}
-
-fn unix_ns() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
