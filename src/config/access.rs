@@ -1,6 +1,6 @@
 //! Sections about people and bots: `[[issuer]]`, `[[service_account]]`, `[[group]]`.
 
-use crate::config::section::{Field, Place, Section};
+use crate::config::section::{Field, Place, Section, optional};
 use crate::config::target::Names;
 use crate::identity::{
     Account, Algorithm, ClaimRule, Group, Issuer, KeySource, Pattern, trustworthy_url,
@@ -49,11 +49,6 @@ pub fn issuer<'a>(section: Section<'a>) -> Option<(Issuer, Place<'a>)> {
         age_s_max: optional(age_ms_max)?.map(|ms| ms / 1000),
     };
     Some((issuer, place))
-}
-
-/// Outer: the key stands there. Inner: what stands there makes sense.
-fn optional<T>(found: Option<Option<T>>) -> Option<Option<T>> {
-    found.map_or(Some(None), |sensible| sensible.map(Some))
 }
 
 fn key_source(section: &Section<'_>) -> Option<KeySource> {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::section::{Field, Section};
+use crate::config::section::{Field, Section, optional};
 use crate::config::target;
 use crate::config::{
     Admin, DriverChoice, Log, LogFormat, LogLevel, Node, Recording, Sink, Workers,
@@ -138,11 +138,7 @@ fn admin(section: Section<'_>, default_socket: PathBuf) -> Option<Admin> {
         section.place.problem("the certificate has no address to stand at", "add `bind`");
     }
     section.finish();
-    Some(Admin {
-        socket: socket?,
-        bind: bind.map_or(Some(None), |bind| bind.map(Some))?,
-        tls: tls.map_or(Some(None), |tls| tls.map(Some))?,
-    })
+    Some(Admin { socket: socket?, bind: optional(bind)?, tls: optional(tls)? })
 }
 
 pub fn recording(section: Option<Section<'_>>, state_dir: &Path) -> Option<Recording> {

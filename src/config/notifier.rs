@@ -1,6 +1,6 @@
 //! `[[notifier]]`: who hears of requests for approval.
 
-use crate::config::section::{Place, Section};
+use crate::config::section::{Place, Section, optional};
 use crate::config::target::secret_source;
 use crate::config::{Notifier, NotifierKind, NotifierUrl};
 use crate::identity::trustworthy_url;
@@ -39,8 +39,8 @@ pub fn notifier<'a>(section: Section<'a>) -> Option<(Notifier, Place<'a>)> {
         name: name?.into(),
         kind: kind?,
         url: url?,
-        secret: secret.map_or(Some(None), |secret| secret.map(Some))?,
-        ca: ca.map_or(Some(None), |ca| ca.map(Some))?,
+        secret: optional(secret)?,
+        ca: optional(ca)?,
     };
     Some((notifier, place))
 }

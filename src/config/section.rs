@@ -405,6 +405,11 @@ impl<'a> Field<'a> {
     }
 }
 
+/// Outer: the key stands there. Inner: what stands there makes sense.
+pub fn optional<T>(found: Option<Option<T>>) -> Option<Option<T>> {
+    found.map_or(Some(None), |sensible| sensible.map(Some))
+}
+
 /// The candidate that `word` was most likely meant to be, if any is near enough.
 pub fn closest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     candidates

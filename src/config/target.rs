@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::section::{Field, Place, Section};
+use crate::config::section::{Field, Place, Section, optional};
 use crate::limits::STATEMENTS_PER_MINUTE_MAX;
 use crate::model::target::{
     AuditStatements, Connection, Credential, KeyPairFiles, Labels, Listener, Protocol,
@@ -103,8 +103,8 @@ fn upstream_tls(section: Section<'_>) -> Option<(UpstreamTls, Option<KeyPairFile
         section.place.problem("a client certificate needs TLS", hint);
     }
     section.finish();
-    let ca = ca.map_or(Some(None), |ca| ca.map(Some))?;
-    let name = name.map_or(Some(None), |name| name.map(Some))?;
+    let ca = optional(ca)?;
+    let name = optional(name)?;
     let tls = match mode? {
         Mode::Disable => UpstreamTls::Disable,
         Mode::Require => UpstreamTls::Require,
@@ -220,7 +220,7 @@ pub fn connection<'a>(section: Section<'a>, names: &Names) -> Option<(Connection
         account: account?,
         target: target?,
         credential: credential?,
-        databases: databases.map_or(Some(None), |databases| databases.map(Some))?,
+        databases: optional(databases)?,
         policies: policies?,
         audit: audit?,
         sessions_max: limits.sessions,
@@ -245,7 +245,7 @@ fn credential(section: Section<'_>) -> Option<Credential> {
         false => secret_source(field.section()?),
     });
     section.finish();
-    let password = password.map_or(Some(None), |password| password.map(Some))?;
+    let password = optional(password)?;
     Some(Credential { username: username?.into(), password })
 }
 
@@ -332,14 +332,15 @@ fn limits(section: Section<'_>) -> Option<Limits> {
         .find("statements")
         .map(|field| field.integer(1..u64::from(STATEMENTS_PER_MINUTE_MAX) + 1));
     section.finish();
-    let sessions = sessions.map_or(Some(None), |sessions| sessions.map(Some))?;
-    let rows = rows.map_or(Some(None), |rows| rows.map(Some))?;
-    let bytes = bytes.map_or(Some(None), |bytes| bytes.map(Some))?;
-    let masked = masked.map_or(Some(None), |masked| masked.map(Some))?;
-    let sessions = sessions.and_then(|sessions| u32::try_from(sessions).ok());
-    let statements = statements.map_or(Some(None), |statements| statements.map(Some))?;
-    let statements = statements.and_then(|statements| u32::try_from(statements).ok());
-    Some(Limits { sessions, rows, bytes, masked, statements })
+    // Their ranges fit.
+    let small = |count: Option<u64>| count.and_then(|count| u32::try_from(count).ok());
+    Some(Limits {
+        sessions: small(optional(sessions)?),
+        rows: optional(rows)?,
+        bytes: optional(bytes)?,
+        masked: optional(masked)?,
+        statements: small(optional(statements)?),
+    })
 }
 
 const VAULT_NAME_BYTES_MAX: usize = 255;
