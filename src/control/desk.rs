@@ -116,10 +116,8 @@ impl Desk {
             KillScope::Account(_) | KillScope::All => {}
         }
         self.events.offer(event);
-        let asked = self.fleet.kill(&scope);
-        let (asked_count, time) = (asked.len(), Duration::from_millis(KILL_MS_MAX));
-        let answers = gather(asked, time).await;
-        Killed { ended: answers.iter().sum(), workers_silent: (asked_count - answers.len()) as u64 }
+        let (ended, workers_silent) = gather(self.fleet.kill(&scope), KILL_MS_MAX).await;
+        Killed { ended: ended.iter().sum(), workers_silent }
     }
 
     pub async fn reload(&self, by: &str) -> Result<Reloaded, Vec<String>> {
@@ -130,9 +128,8 @@ impl Desk {
         };
         let result = match swapped {
             Ok(Swapped { version, applied }) => {
-                let (asked, time) = (applied.len(), Duration::from_millis(RELOAD_MS_MAX));
-                let silent = asked - gather(applied, time).await.len();
-                Ok(Reloaded { version, workers_silent: silent as u64 })
+                let (_applied, workers_silent) = gather(applied, RELOAD_MS_MAX).await;
+                Ok(Reloaded { version, workers_silent })
             }
             Err(diagnostics) => Err(diagnostics),
         };
@@ -146,23 +143,25 @@ impl Desk {
     }
 
     async fn reports(&self) -> Vec<WorkerReport> {
-        let time = Duration::from_millis(WORKER_REPORT_MS_MAX);
-        let mut reports = gather(self.fleet.reports(), time).await;
+        let (mut reports, _silent) = gather(self.fleet.reports(), WORKER_REPORT_MS_MAX).await;
         reports.sort_by_key(|report| report.worker);
         reports
     }
 }
 
-/// Answers that arrive within `time` of now, all together. Who is gone or late is left out.
-async fn gather<T>(asked: Vec<oneshot::Receiver<T>>, time: Duration) -> Vec<T> {
-    let deadline = tokio::time::Instant::now() + time;
-    let mut answers = Vec::with_capacity(asked.len());
+/// Answers that arrive within `ms_max` of now, all together, and how many are missing: who is gone or
+/// late gives none.
+async fn gather<T>(asked: Vec<oneshot::Receiver<T>>, ms_max: u64) -> (Vec<T>, u64) {
+    let deadline = tokio::time::Instant::now() + Duration::from_millis(ms_max);
+    let asked_count = asked.len();
+    let mut answers = Vec::with_capacity(asked_count);
     for receiver in asked {
         if let Ok(Ok(answer)) = tokio::time::timeout_at(deadline, receiver).await {
             answers.push(answer);
         }
     }
-    answers
+    let missing = asked_count - answers.len();
+    (answers, missing as u64)
 }
 
 fn event(what: What) -> AuditEvent {
