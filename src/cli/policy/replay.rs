@@ -16,8 +16,8 @@ use crate::cli::policy::past::{self, Choice, Doubt, Past, Reach, Seen};
 use crate::cli::screen::{CommandError, Screen, time};
 use crate::cli::text::{self, Colour, counted, visible};
 use crate::cli::{Context, Exit, Output, complain, fail, over_recordings};
-use crate::config::{self, Config, Diagnostic};
-use crate::judge::policy::{Circumstances, Library, Problem, SessionPolicy, UnknownPolicy};
+use crate::config::{self, Config};
+use crate::judge::policy::{Circumstances, Library, SessionPolicy, UnknownPolicy};
 use crate::limits::PAST_STATEMENTS_MAX;
 use crate::model::identity::Principal;
 use crate::model::session::{Exchange, SessionId};
@@ -67,12 +67,8 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> ExitCode {
     let trial = match Trial::of(args, &context.config) {
         Ok(trial) => trial,
-        Err(TrialError::Files(problems)) => {
-            problems.iter().for_each(|problem| complain(&problem.to_string()));
-            return Exit::Failure.into();
-        }
-        Err(TrialError::Together(problems)) => {
-            problems.iter().for_each(|problem| complain(&problem.to_string()));
+        Err(TrialError::Unsound(problems)) => {
+            problems.iter().for_each(|problem| complain(problem));
             return Exit::Failure.into();
         }
         Err(TrialError::Policy(error)) => return fail(&error).into(),
@@ -95,10 +91,13 @@ pub fn run(args: &Args, context: &Context) -> ExitCode {
 }
 
 enum TrialError {
-    Files(Vec<Diagnostic>),
-    /// The policies of two files do not go together.
-    Together(Vec<Problem>),
+    /// What is wrong with the files, or with the policies of two of them together.
+    Unsound(Vec<String>),
     Policy(UnknownPolicy),
+}
+
+fn unsound<T: ToString>(problems: Vec<T>) -> TrialError {
+    TrialError::Unsound(problems.iter().map(ToString::to_string).collect())
 }
 
 /// What is tried.
@@ -111,11 +110,11 @@ struct Trial {
 
 impl Trial {
     fn of(args: &Args, config: &Path) -> Result<Self, TrialError> {
-        let config = config::load(config).map_err(TrialError::Files)?;
+        let config = config::load(config).map_err(unsound)?;
         let policies = match &args.policy {
             Some(file) => {
-                let newer = config::load_policies(file).map_err(TrialError::Files)?;
-                config.policies.replaced_by(&newer).map_err(TrialError::Together)?
+                let newer = config::load_policies(file).map_err(unsound)?;
+                config.policies.replaced_by(&newer).map_err(unsound)?
             }
             None => config.policies.as_ref().clone(),
         };

@@ -41,8 +41,7 @@ fn args(line: &str) -> Args {
 
 fn trial(world: &World, line: &str) -> Result<Report, Vec<String>> {
     let trial = Trial::of(&args(line), &world.config()).map_err(|error| match error {
-        TrialError::Files(problems) => problems.iter().map(ToString::to_string).collect(),
-        TrialError::Together(problems) => problems.iter().map(ToString::to_string).collect(),
+        TrialError::Unsound(problems) => problems,
         TrialError::Policy(error) => vec![error.to_string()],
     })?;
     Ok(trial.replay(&world.recordings(), Choice::default()).unwrap())
