@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::cli::{text, waiting};
 use crate::config::{Config, Diagnostic};
-use crate::control::catalogue::{Place, ReadError, read_once, unmatched};
+use crate::control::catalogue::{Place, ReadError, read_once};
 use crate::identity::lease::Lessor;
 use crate::judge::policy::Masks;
 use crate::limits::{LIVE_CHECK_MS_MAX, LIVE_CHECKS_AT_ONCE};
@@ -196,13 +196,11 @@ async fn ask(lessor: &Lessor, masked: Masked, deadline: Instant) -> Answers {
 
 impl Found {
     fn of(raw: &Raw, masks: &Masks, database: Arc<str>) -> Self {
-        let missing: Vec<_> =
-            unmatched(raw, masks).iter().map(|it| (it.rule(), it.written())).collect();
         let patterns = masks.patterns().map(|it| Pattern {
             rule: it.rule().clone(),
             written: it.written().to_owned(),
             names_a_table: it.names_a_table(),
-            matches: !missing.contains(&(it.rule(), it.written())),
+            matches: it.matches_any(raw.columns()),
         });
         let columns = raw
             .columns()

@@ -17,7 +17,7 @@ use tokio_postgres::error::SqlState;
 use crate::control::catalogue::tell::Unmatched;
 use crate::identity::lease::Lessor;
 use crate::io::tls::TlsConfigError;
-use crate::judge::policy::{MaskPattern, Masks};
+use crate::judge::policy::Masks;
 use crate::limits::{CATALOGUE_CONNECT_MS_MAX, CATALOGUE_READ_MS_MAX};
 use crate::mask::catalogue::{Catalogue, Raw};
 use crate::model::mask::Protection;
@@ -60,17 +60,9 @@ impl Rules {
     }
 
     fn unmatched(&self, raw: &Raw) -> Vec<Unmatched> {
-        let patterns = self.masks.iter().flat_map(|masks| unmatched(raw, masks));
-        patterns.map(Unmatched::from).collect()
+        let patterns = self.masks.iter().flat_map(|masks| masks.patterns());
+        patterns.filter(|it| !it.matches_any(raw.columns())).map(Unmatched::from).collect()
     }
-}
-
-/// The patterns of `masks` that match no column of what was read.
-#[must_use]
-pub fn unmatched<'m>(raw: &Raw, masks: &'m Masks) -> Vec<MaskPattern<'m>> {
-    raw.unmatched(masks.patterns(), |pattern, schema, relation, column| {
-        pattern.matches(schema, relation, column)
-    })
 }
 
 /// A database, as a connection of policy reaches it.

@@ -141,8 +141,16 @@ impl<'m> MaskPattern<'m> {
         !self.pattern.table.has_star() && schema.is_none_or(|it| it.is_any() || !it.has_star())
     }
 
+    /// Whether it names any of these columns: schema, table, column.
     #[must_use]
-    pub fn matches(&self, schema: &str, table: &str, column: &str) -> bool {
+    pub fn matches_any<'n>(
+        &self,
+        mut columns: impl Iterator<Item = (&'n str, &'n str, &'n str)>,
+    ) -> bool {
+        columns.any(|(schema, table, column)| self.matches(schema, table, column))
+    }
+
+    pub(super) fn matches(&self, schema: &str, table: &str, column: &str) -> bool {
         self.pattern.matches(schema, table, column)
     }
 }

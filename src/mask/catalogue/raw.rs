@@ -127,19 +127,6 @@ impl Raw {
             columns.map(|column| (&*relation.schema, &*relation.name, &*column.name))
         })
     }
-
-    /// Those of `patterns` that match no column, for somebody has misspelt them.
-    pub fn unmatched<P>(
-        &self,
-        patterns: impl IntoIterator<Item = P>,
-        matches: impl Fn(&P, &str, &str, &str) -> bool,
-    ) -> Vec<P> {
-        let fits = |pattern: &P| {
-            let mut columns = self.columns();
-            columns.any(|(schema, relation, column)| matches(pattern, schema, relation, column))
-        };
-        patterns.into_iter().filter(|pattern| !fits(pattern)).collect()
-    }
 }
 
 impl Relation {
