@@ -2,7 +2,7 @@ use super::Outcome;
 use crate::identity::vault::Vault;
 use crate::model::secret::Secret;
 
-const SOUND: &str = r#"
+pub(super) const SOUND: &str = r#"
 [node]
 name = "n"
 state_dir = "state"

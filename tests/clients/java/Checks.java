@@ -1,9 +1,8 @@
-// pgjdbc: the checks of ../README.md. Started as a single source file.
+// pgjdbc: the checks of ../README.md.
 
 import java.io.StringReader;
 import java.io.StringWriter;
 import java.sql.Connection;
-import java.sql.DriverManager;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
@@ -11,7 +10,6 @@ import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Properties;
 import java.util.concurrent.Callable;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -19,42 +17,8 @@ import java.util.concurrent.Future;
 import org.postgresql.PGConnection;
 import org.postgresql.PGNotification;
 
-public class Checks {
+public class Checks extends Bot {
     static final String REFUSED = System.getenv("REFUSED_SQL");
-
-    static Connection connect(String... extra) throws SQLException {
-        String url = "jdbc:postgresql://" + System.getenv("PGHOST") + ":" + System.getenv("PGPORT")
-            + "/" + System.getenv("PGDATABASE");
-        Properties p = new Properties();
-        p.setProperty("user", System.getenv("PGUSER"));
-        p.setProperty("password", System.getenv("PGPASSWORD"));
-        p.setProperty("sslmode", "verify-full");
-        p.setProperty("sslrootcert", System.getenv("PGSSLROOTCERT"));
-        for (int i = 0; i < extra.length; i += 2) p.setProperty(extra[i], extra[i + 1]);
-        return DriverManager.getConnection(url, p);
-    }
-
-    static void ok(String check) {
-        System.out.println("ok " + check);
-    }
-
-    static void that(boolean fact, Object shown) {
-        if (!fact) throw new AssertionError(String.valueOf(shown));
-    }
-
-    interface Action {
-        void run() throws Exception;
-    }
-
-    static void fails(String state, Action action) throws Exception {
-        try {
-            action.run();
-        } catch (SQLException e) {
-            that(state.equals(e.getSQLState()), e.getSQLState() + ": " + e.getMessage());
-            return;
-        }
-        throw new AssertionError("passes, where " + state + " was due");
-    }
 
     static int number(Connection c, String sql) throws SQLException {
         try (Statement s = c.createStatement(); ResultSet r = s.executeQuery(sql)) {

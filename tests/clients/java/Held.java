@@ -3,49 +3,17 @@
 import java.io.StringReader;
 import java.math.BigDecimal;
 import java.sql.Connection;
-import java.sql.DriverManager;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.SQLWarning;
 import java.sql.Statement;
-import java.util.Properties;
 
 import org.postgresql.PGConnection;
 
-public class Held {
-    static Connection connect() throws SQLException {
-        String url = "jdbc:postgresql://" + System.getenv("PGHOST") + ":" + System.getenv("PGPORT")
-            + "/" + System.getenv("PGDATABASE");
-        Properties p = new Properties();
-        p.setProperty("user", System.getenv("PGUSER"));
-        p.setProperty("password", System.getenv("PGPASSWORD"));
-        p.setProperty("sslmode", "verify-full");
-        p.setProperty("sslrootcert", System.getenv("PGSSLROOTCERT"));
-        return DriverManager.getConnection(url, p);
-    }
-
-    static void ok(String check) {
-        System.out.println("ok " + check);
-    }
-
-    static void that(boolean fact, Object shown) {
-        if (!fact) throw new AssertionError(String.valueOf(shown));
-    }
-
-    interface Action {
-        void run() throws Exception;
-    }
-
+public class Held extends Bot {
     static void refused(String words, Action action) throws Exception {
-        try {
-            action.run();
-        } catch (SQLException e) {
-            that("42501".equals(e.getSQLState()), e.getSQLState() + ": " + e.getMessage());
-            that(e.getMessage().contains(words), e.getMessage());
-            return;
-        }
-        throw new AssertionError("passes, where '" + words + "' was due");
+        fails("42501", words, action);
     }
 
     /** The price that it has then; what the driver was told meanwhile, in `heard`. */

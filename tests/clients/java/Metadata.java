@@ -2,12 +2,10 @@
 
 import java.sql.Connection;
 import java.sql.DatabaseMetaData;
-import java.sql.DriverManager;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.util.Properties;
 
-public class Metadata {
+public class Metadata extends Bot {
     static void drain(ResultSet rows) throws SQLException {
         while (rows.next()) {
             for (int at = 1; at <= rows.getMetaData().getColumnCount(); at++) rows.getObject(at);
@@ -16,15 +14,7 @@ public class Metadata {
     }
 
     public static void main(String[] arguments) throws Exception {
-        String url = "jdbc:postgresql://" + System.getenv("PGHOST") + ":" + System.getenv("PGPORT")
-            + "/" + System.getenv("PGDATABASE");
-        Properties p = new Properties();
-        p.setProperty("user", System.getenv("PGUSER"));
-        p.setProperty("password", System.getenv("PGPASSWORD"));
-        p.setProperty("sslmode", "verify-full");
-        p.setProperty("sslrootcert", System.getenv("PGSSLROOTCERT"));
-        p.setProperty("ApplicationName", System.getenv("PGAPPNAME"));
-        try (Connection connection = DriverManager.getConnection(url, p)) {
+        try (Connection connection = connect("ApplicationName", System.getenv("PGAPPNAME"))) {
             DatabaseMetaData data = connection.getMetaData();
             drain(data.getSchemas());
             drain(data.getCatalogs());

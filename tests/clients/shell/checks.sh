@@ -5,14 +5,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-ok() { echo "ok $*"; }
-fail() {
-    echo "failed: $*" >&2
-    exit 1
-}
-# is WHAT EXPECTED: the two texts are one.
-is() { [ "$1" = "$2" ] || fail "due was '$2', came '$1'"; }
-has() { case $1 in *"$2"*) ;; *) fail "no '$2' in '$1'" ;; esac }
+. "$(dirname "$0")/words.sh"
 sql() { psql -XAtq "$@"; }
 
 is "$(sql -c 'SELECT 1 + 1')" 2

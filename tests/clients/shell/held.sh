@@ -2,13 +2,7 @@
 # psql: the held statements of ../README.md.
 set -euo pipefail
 
-ok() { echo "ok $*"; }
-fail() {
-    echo "failed: $*" >&2
-    exit 1
-}
-is() { [ "$1" = "$2" ] || fail "due was '$2', came '$1'"; }
-has() { case $1 in *"$2"*) ;; *) fail "no '$2' in '$1'" ;; esac }
+. "$(dirname "$0")/words.sh"
 sql() { psql -XAtq "$@" 2>&1; }
 update() { echo "UPDATE products SET price = $2 WHERE id = 1 RETURNING price /* $1 */"; }
 insert="INSERT INTO products (sku, name, price) VALUES ('later-psql', 'later', 1) RETURNING sku"

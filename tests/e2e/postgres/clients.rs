@@ -77,8 +77,11 @@ pub fn java(class: &str) -> Command {
     {
         let _guard = BUILDING.lock();
         fs::create_dir_all(&classes).unwrap();
-        let source = clients().join(format!("java/{class}.java"));
-        run(Command::new("javac").args(["-cp", JDBC, "-d"]).args([&classes, &source]));
+        let sources = clients().join("java");
+        let source = sources.join(format!("{class}.java"));
+        let mut javac = Command::new("javac");
+        javac.args(["-cp", JDBC, "-sourcepath"]).arg(sources).arg("-d").args([&classes, &source]);
+        run(&mut javac);
     }
     let mut command = Command::new("java");
     command.args(["-Xshare:auto", "-Xmx256m", "-cp"]).arg(format!("{}:{JDBC}", classes.display()));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, pin_mut};
 use serde_json::Value;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client};
@@ -207,14 +207,7 @@ fn sqlx_waits_for_a_human() {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn by_sqlx(endpoint: &Endpoint) {
-    let options = PgConnectOptions::new_without_pgpass()
-        .host("localhost")
-        .port(endpoint.port)
-        .username(&endpoint.user)
-        .password(&endpoint.password)
-        .database(&endpoint.database)
-        .ssl_mode(PgSslMode::VerifyFull)
-        .ssl_root_cert(&endpoint.ca);
+    let options = super::sqlx::options(endpoint);
     let mut own = PgConnection::connect_with(&options).await.unwrap();
     assert_eq!(sqlx_price(&mut own, "approve", 41).await.unwrap(), "41.00");
     is_sqlx_refused(&sqlx_price(&mut own, "reject", 0).await.unwrap_err(), "not on a Friday");

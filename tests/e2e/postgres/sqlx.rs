@@ -26,17 +26,22 @@ fn sqlx_works_through_the_gateway() {
     }
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn all_checks(endpoint: &Endpoint) {
-    let options = PgConnectOptions::new_without_pgpass()
+/// The way to `endpoint`.
+pub fn options(endpoint: &Endpoint) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
         .host("localhost")
         .port(endpoint.port)
         .username(&endpoint.user)
         .password(&endpoint.password)
         .database(&endpoint.database)
         .ssl_mode(PgSslMode::VerifyFull)
-        .ssl_root_cert(&endpoint.ca);
-    let pool = PgPoolOptions::new().max_connections(10).connect_with(options).await.unwrap();
+        .ssl_root_cert(&endpoint.ca)
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn all_checks(endpoint: &Endpoint) {
+    let pool =
+        PgPoolOptions::new().max_connections(10).connect_with(options(endpoint)).await.unwrap();
     values_cross(&pool).await;
     a_pool_is_used_at_once(&pool).await;
     copies_cross(&pool).await;

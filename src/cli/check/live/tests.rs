@@ -1,39 +1,14 @@
 use super::{Found, Groups, Live, Pattern, listed};
+use crate::cli::check::tests::SOUND;
 use crate::config::{Config, load_text};
 use crate::model::verdict::RuleRef;
 
+/// Nobody listens where its target is.
 fn config(connection: &str, policies: &str) -> Config {
-    let text = format!(
-        r#"
-[node]
-name = "n"
-state_dir = "state"
-[[issuer]]
-name = "ci"
-issuer = "https://ci.example"
-audiences = ["narrows"]
-[[service_account]]
-name = "deploy"
-match = [{{ issuer = "ci", claims = {{ sub = "x" }} }}]
-[[target]]
-name = "db"
-protocol = "postgres"
-address = "127.0.0.1:1"
-tls = {{ mode = "disable" }}
-[[listener]]
-target = "db"
-bind = "127.0.0.1:6432"
-tls = "off"
-[[connection]]
-service_account = "deploy"
-target = "db"
-credential = {{ username = "app" }}
-policies = ["p"]
-{connection}
-{policies}
-"#
-    );
-    load_text("narrows.toml".as_ref(), &text).unwrap()
+    let (rest, _) = SOUND.split_once("credential = ").unwrap();
+    let rest = rest.replace("127.0.0.1:5432\"", "127.0.0.1:1\"\ntls = { mode = \"disable\" }");
+    let own = format!("credential = {{ username = \"app\" }}\npolicies = [\"p\"]\n{connection}\n");
+    load_text("narrows.toml".as_ref(), &(rest + &own + policies)).unwrap()
 }
 
 const MASKS: &str = r#"
