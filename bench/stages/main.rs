@@ -1,8 +1,8 @@
-//! Times the stages of the path that have no bench of their own, each alone, on one thread, in its
-//! processor time: judging (`judge.rs`), and rows framed and masked (`rows.rs`). Absolute figures hold
-//! for this machine at this load; compare lines of one run only.
+//! Times the stages of the path that have no bench of their own, each alone, in processor time: judging
+//! (`judge.rs`), rows framed and masked (`rows.rs`), recording (`record.rs`). Absolute figures hold for
+//! this machine at this load; compare lines of one run only.
 //!
-//! `cargo bench --bench stages -- [judge|rows]`; QUICK=1 in the environment makes it a smoke test.
+//! `cargo bench --bench stages -- [judge|rows|record]`; QUICK=1 in the environment makes it a smoke test.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -15,6 +15,7 @@
 mod judge;
 mod meter;
 mod policies;
+mod record;
 mod rows;
 
 use crate::meter::Meter;
@@ -28,6 +29,9 @@ fn main() {
     }
     if wants("rows") {
         rows::print(meter);
+    }
+    if wants("record") {
+        record::print(meter);
     }
 }
 

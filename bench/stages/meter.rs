@@ -15,6 +15,11 @@ impl Meter {
         Self { each: Duration::from_millis(if quick { 20 } else { 1_000 }) }
     }
 
+    /// How long a figure is measured.
+    pub const fn each(self) -> Duration {
+        self.each
+    }
+
     /// The least nanoseconds that one of `rounds` rounds took, of as many runs as there is time for.
     pub fn least_ns(self, rounds: u32, mut round: impl FnMut(u32)) -> f64 {
         let begin = Instant::now();
