@@ -476,5 +476,13 @@ pub const NEWS_KEPT_MS: u64 = 3_600_000;
 pub const CHAT_TEXT_BYTES_MAX: usize = 2_800;
 /// Messages of sessions to whoever keeps requests.
 pub const HOLD_MESSAGES_MAX: usize = 1_024;
+/// Estimates that are asked for at once; a request beyond them goes without.
+pub const ESTIMATES_AT_ONCE_MAX: usize = 4;
+/// An estimate, connection included.
+pub const ESTIMATE_MS_MAX: u64 = 10_000;
+/// A statement of an estimate, as the target counts.
+pub const ESTIMATE_STATEMENT_MS_MAX: u64 = 2_000;
+/// How long an estimate waits for somebody's lock.
+pub const ESTIMATE_LOCK_MS_MAX: u64 = 200;
 /// How often requests that nobody decided are looked for.
 pub const APPROVALS_TICK_MS: u64 = 1_000;

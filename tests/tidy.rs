@@ -85,6 +85,7 @@ const MAY_NAME_A_PROTOCOL: &[(&str, &str)] = &[
     ("src/judge/policy/condition.rs", "which schema holds a server's own functions"),
     ("src/mask/catalogue", "what one server's catalogue holds"),
     ("src/control/catalogue/", "reads it from that server"),
+    ("src/control/estimate.rs", "asks that server what it would do"),
     ("src/judge/classify/", "a dialect of SQL is a language, chosen by model::command::Language"),
     ("src/judge/functions/", "a list of one dialect's functions"),
     ("src/cli/play", "draws the result messages of a recorded session"),

@@ -259,6 +259,9 @@ fn account(line: &ApprovalLine, now_unix_ms: u64, paint: Paint) -> String {
     row("from", &format!("{}, session {}", line.peer, line.session));
     row("rule", &line.rule);
     row("effects", &line.effects.join(", "));
+    let is_pending = line.state == ApprovalState::Pending;
+    let without = if is_pending { "the target is being asked" } else { "none" };
+    row("estimate", &line.estimate.as_ref().map_or(without.to_owned(), ToString::to_string));
     let reviewers: Vec<String> = line.reviewers.iter().map(ToString::to_string).collect();
     let whom = if reviewers.is_empty() { "an operator".to_owned() } else { reviewers.join(", ") };
     row("decided by", &format!("{} of {whom}", line.quorum));

@@ -165,6 +165,50 @@ pub struct ApprovalLine {
     pub votes: Vec<VoteLine>,
     /// Of a rejection.
     pub reason: Option<String>,
+    /// `None` while the target is being asked.
+    #[serde(default)]
+    pub estimate: Option<Estimate>,
+}
+
+/// How many rows a command would return or change, as the target's planner guesses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", rename_all_fields = "lowercase")]
+pub enum Estimate {
+    Rows { rows: u64, tables: Vec<TableSize> },
+    Unknown { reason: String },
+}
+
+impl Estimate {
+    #[must_use]
+    pub fn unknown(reason: &str) -> Self {
+        Self::Unknown { reason: reason.to_owned() }
+    }
+}
+
+impl std::fmt::Display for Estimate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unknown { reason } => write!(f, "none: {reason}"),
+            Self::Rows { rows, tables } => {
+                write!(f, "about {rows} rows")?;
+                for (at, table) in tables.iter().enumerate() {
+                    f.write_str(if at == 0 { "; " } else { ", " })?;
+                    match table.rows {
+                        Some(rows) => write!(f, "{} has about {rows}", table.name)?,
+                        None => write!(f, "{} was never analyzed", table.name)?,
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A table, and how many rows it had when it was last analyzed; `None` if it never was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSize {
+    pub name: String,
+    pub rows: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

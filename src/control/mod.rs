@@ -5,6 +5,7 @@
 pub mod approvals;
 pub mod catalogue;
 pub mod dial;
+pub mod estimate;
 mod fetch;
 pub mod harden;
 pub mod keys;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::model::facts::Facts;
 use crate::model::identity::Principal;
 use crate::model::session::{Parameter, SessionId};
-use crate::model::target::TargetName;
+use crate::model::target::{Connection, Target, TargetName};
 
 /// Names a request for approval: `apr_` and 32 hexadecimal digits that sort by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,6 +108,16 @@ pub struct HoldRequest {
     pub in_transaction: bool,
     pub terms: Arc<HoldTerms>,
     pub unix_ns: u64,
+    /// `None` where the session's settings may change what the text means.
+    pub planning: Option<Planning>,
+}
+
+/// What an estimate of a command's rows needs beside its text.
+#[derive(Clone, Debug)]
+pub struct Planning {
+    pub connection: Arc<Connection>,
+    pub target: Arc<Target>,
+    pub facts: Arc<Facts>,
 }
 
 /// What comes back to a session that holds a command.

@@ -12,7 +12,7 @@ use aws_lc_rs::digest::{Context as Digest, SHA256};
 use crate::limits::{
     HOLD_IN_TRANSACTION_MS, HOLD_NOTICE_MS, HOLD_REPLY_MS_MAX, HOLD_TEXT_BYTES_MAX,
 };
-use crate::model::approval::{ApprovalId, Decision, HoldRequest, HoldTerms};
+use crate::model::approval::{ApprovalId, Decision, HoldRequest, HoldTerms, Planning};
 use crate::model::event::What;
 use crate::model::facts::{Effects, Facts};
 use crate::model::session::{Leg, Parameter, SessionId};
@@ -119,6 +119,11 @@ impl Session {
             in_transaction,
             terms: terms.clone(),
             unix_ns: cx.now.unix_ns,
+            planning: open.has_plain_settings(self.machine.settings()).then(|| Planning {
+                connection: open.admission.connection.clone(),
+                target: open.admission.target.clone(),
+                facts: facts.clone(),
+            }),
         };
         let (text, grounds) = (asked.text.clone(), grounds.clone());
         open.held = Some(Held {
@@ -295,6 +300,12 @@ impl Session {
 }
 
 impl Open {
+    /// Nothing was set that decides which objects names stand for.
+    fn has_plain_settings(&self, at_start: &[(&str, String)]) -> bool {
+        let is_plain = |name: &str| PLAIN_SETTINGS.iter().any(|one| name.eq_ignore_ascii_case(one));
+        self.settings.0 == [0; 32] && at_start.iter().all(|(name, _)| is_plain(name))
+    }
+
     /// What an approval is bound to. Each part is preceded by its length.
     fn digest(&self, asked: &Asked, settings: &[(&str, String)], terms: &HoldTerms) -> [u8; 32] {
         let mut digest = Digest::new(&SHA256);
@@ -336,6 +347,10 @@ impl Open {
         bytes_of(digest)
     }
 }
+
+/// How values look and what the session is called.
+const PLAIN_SETTINGS: [&str; 5] =
+    ["application_name", "client_encoding", "datestyle", "extra_float_digits", "timezone"];
 
 fn refusal(message: &str, hint: String) -> Refusal {
     Refusal { kind: RefusalKind::Policy, message: message.into(), hint: Some(hint.into()) }

@@ -7,21 +7,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 
 use crate::cli::{Context, Exit, complain, fail};
 use crate::config::{self, Config, DriverChoice, Sink};
 use crate::control::admin::{Admin, AdminError, Reach};
+use crate::control::api::Estimate;
 use crate::control::approvals::{Approvals, StoreError, Waiter};
 use crate::control::catalogue::{self, Catalogues, Place, Rules};
 use crate::control::keys::Pace;
-use crate::control::{Fleet, dial, harden, keys, notify};
+use crate::control::{Fleet, dial, estimate, harden, keys, notify};
 use crate::identity::SiteKeyError;
+use crate::identity::lease::Lessor;
 use crate::io;
 use crate::io::tls::{TlsConfigError, server_config};
 use crate::limits;
 use crate::mask::catalogue::Cell;
+use crate::model::approval::HoldRequest;
 use crate::model::target::{Connection, Target};
 use crate::observe::log::{self, LogError, chain};
 use crate::observe::sink::{EventQueue, EventSink, SinkError};
@@ -226,7 +230,7 @@ async fn attend(gateway: &Arc<Gateway>, admin: Admin, signals: Signals) -> Resul
     }
     if let Some(messages) = gateway.take_hold_messages() {
         let (approvals, mailboxes) = (gateway.approvals(), gateway.mailboxes());
-        tokio::task::spawn_local(keep_requests(messages, approvals, mailboxes));
+        tokio::task::spawn_local(keep_requests(messages, approvals, mailboxes, gateway.lessor()));
     }
     let pace = notify::Pace::default();
     tokio::task::spawn_local(notify::keep_telling(gateway.approvals(), gateway.lessor(), pace));
@@ -341,7 +345,9 @@ async fn keep_requests(
     mut messages: Receiver<HoldMessage>,
     approvals: Arc<Approvals>,
     mailboxes: Arc<[Mailbox]>,
+    lessor: Arc<Lessor>,
 ) {
+    let places = Arc::new(Semaphore::new(limits::ESTIMATES_AT_ONCE_MAX));
     let mut tick = tokio::time::interval(Duration::from_millis(limits::APPROVALS_TICK_MS));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -354,7 +360,12 @@ async fn keep_requests(
             }
         };
         let Some(message) = message else { return };
-        let (approvals, mailboxes) = (Arc::clone(&approvals), Arc::clone(&mailboxes));
+        let filed = match &message {
+            HoldMessage::File { request, .. } => Some(request.clone()),
+            HoldMessage::Leave { .. } | HoldMessage::Return { .. } => None,
+        };
+        let store = Arc::clone(&approvals);
+        let mailboxes = Arc::clone(&mailboxes);
         // A disk may be slow, and this thread serves others.
         let _done = tokio::task::spawn_blocking(move || match message {
             HoldMessage::File { from, request } => {
@@ -364,15 +375,38 @@ async fn keep_requests(
                         .get(usize::from(from.worker))
                         .is_some_and(|mailbox| mailbox.put(message).is_ok())
                 };
-                approvals.file(&request, Waiter { place: place(from), tell: Box::new(tell) });
+                store.file(&request, Waiter { place: place(from), tell: Box::new(tell) });
             }
             HoldMessage::Leave { from, id, withdraw } => {
-                approvals.leave(id, place(from), withdraw);
+                store.leave(id, place(from), withdraw);
             }
-            HoldMessage::Return { id } => approvals.take_back(id),
+            HoldMessage::Return { id } => store.take_back(id),
         })
         .await;
+        if let Some(request) = filed {
+            let (approvals, lessor) = (Arc::clone(&approvals), Arc::clone(&lessor));
+            tokio::task::spawn_local(add_estimate(request, approvals, lessor, places.clone()));
+        }
     }
+}
+
+/// Asks the target how many rows a command would touch, for those who decide on it.
+async fn add_estimate(
+    request: Box<HoldRequest>,
+    approvals: Arc<Approvals>,
+    lessor: Arc<Lessor>,
+    places: Arc<Semaphore>,
+) {
+    let (id, store) = (request.id, Arc::clone(&approvals));
+    let lacks = tokio::task::spawn_blocking(move || store.lacks_estimate(id)).await;
+    if !lacks.unwrap_or(false) {
+        return;
+    }
+    let found = match places.try_acquire() {
+        Ok(_place) => estimate::estimate(&lessor, &request).await,
+        Err(_full) => Estimate::unknown("too many are being asked for"),
+    };
+    let _done = tokio::task::spawn_blocking(move || approvals.set_estimate(id, found)).await;
 }
 
 /// A session's place in one number.

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::config::Notifier;
-use crate::control::api::{ApprovalLine, ApprovalState, DecideRequest};
+use crate::control::api::{ApprovalLine, ApprovalState, DecideRequest, Estimate};
 use crate::identity::Rejection;
 use crate::limits::{
     APPROVAL_HASH_DIGITS_MIN, APPROVALS_FORGET_EVERY_MS, APPROVALS_PENDING_MAX,
@@ -120,6 +120,24 @@ impl Approvals {
             tracing::error!(%error, "a request for approval cannot be stored");
         }
         self.news.notify_one();
+    }
+
+    /// Whether the request stands under its own number and nothing is known of its rows.
+    pub fn lacks_estimate(&self, id: ApprovalId) -> bool {
+        let line = self.lock().store.get(id).ok().flatten();
+        line.is_some_and(|line| line.state == ApprovalState::Pending && line.estimate.is_none())
+    }
+
+    /// What the target's planner guesses of a request that still waits.
+    pub fn set_estimate(&self, id: ApprovalId, estimate: Estimate) {
+        let inner = &mut *self.lock();
+        let annotated = inner.store.get(id).and_then(|line| match line {
+            Some(line) => inner.store.annotate(&ApprovalLine { estimate: Some(estimate), ..line }),
+            None => Ok(()),
+        });
+        if let Err(error) = annotated {
+            tracing::error!(%error, "an estimate cannot be stored");
+        }
     }
 
     /// A session waits no more. With `withdraw` nobody is asked on its behalf any longer.

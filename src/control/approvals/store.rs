@@ -154,6 +154,15 @@ impl Store {
         Ok(changed)
     }
 
+    /// Adds what a reviewer of a request that waits should know.
+    pub fn annotate(&self, line: &ApprovalLine) -> Result<(), StoreError> {
+        self.db.execute(
+            "UPDATE request SET line = ?2 WHERE id = ?1 AND state = 'pending'",
+            params![line.id, serde_json::to_string(line)?],
+        )?;
+        Ok(())
+    }
+
     /// Ends what nobody decided or used in time; their numbers.
     pub fn expire(&self, now_ms: u64) -> Result<Vec<ApprovalLine>, StoreError> {
         let mut query = self.db.prepare(
@@ -241,6 +250,7 @@ fn line_of(request: &HoldRequest, now_ms: u64) -> ApprovalLine {
         stands_ms: request.terms.stands_ms,
         votes: Vec::<VoteLine>::new(),
         reason: None,
+        estimate: None,
     }
 }
 

@@ -144,6 +144,7 @@ pub(in crate::control) fn sample() -> HoldRequest {
             in_transaction: true,
         }),
         unix_ns: 1_700_000_000_000_000_000,
+        planning: None,
     }
 }
 

@@ -27,8 +27,8 @@ use crate::limits::{CATALOGUE_CONNECT_MS_MAX, CATALOGUE_LOCK_MS_MAX, CATALOGUE_S
 use crate::model::target::Target;
 
 /// A session that ends with its owner.
-pub(super) struct Session {
-    pub(super) client: Arc<Client>,
+pub(in crate::control) struct Session {
+    pub(in crate::control) client: Arc<Client>,
     driver: Driver,
 }
 
@@ -42,7 +42,10 @@ impl Drop for Driver {
 }
 
 impl Session {
-    pub(super) async fn open(lessor: &Lessor, place: &Place) -> Result<Self, ReadError> {
+    pub(in crate::control) async fn open(
+        lessor: &Lessor,
+        place: &Place,
+    ) -> Result<Self, ReadError> {
         let (connection, target) = (&place.connection, &place.target);
         let dialled = dial::dial(lessor, target, Some(connection)).await?;
         let mut config = Config::new();
@@ -68,7 +71,7 @@ impl Session {
     }
 
     /// Says goodbye, so that the server logs no broken connection.
-    pub(super) async fn close(self) {
+    pub(in crate::control) async fn close(self) {
         let Self { client, mut driver } = self;
         drop(client);
         let within = Duration::from_millis(CATALOGUE_CONNECT_MS_MAX);

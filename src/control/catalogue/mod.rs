@@ -3,7 +3,7 @@
 //! when to read, and whom to tell of masks that match nothing there; what a column's protection is,
 //! the caller says.
 
-mod connect;
+pub(in crate::control) mod connect;
 mod keep;
 mod read;
 mod tell;

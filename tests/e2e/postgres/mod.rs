@@ -6,6 +6,7 @@ mod clients;
 mod crowding;
 mod cutting;
 mod disk;
+mod estimating;
 mod exact;
 mod held_again;
 mod held_drivers;
