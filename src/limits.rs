@@ -92,8 +92,9 @@ pub const SMALL_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const SETTING_BYTES_MAX: usize = 1024 * 1024;
 /// The beginning of an error that is searched for its code; the rest streams through.
 pub const ERROR_WINDOW_BYTES: usize = 8 * 1024;
-/// A row or a copied row in which values may have to be replaced is held whole up to here; a larger
-/// one ends its result with an error.
+/// A row or a copied row in which values may have to be replaced is held whole up to here. Of a larger
+/// row the front is, and what is behind it streams or ends its result with an error; a larger copied
+/// row ends it always.
 pub const SHOWN_ROW_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// An error, a notice or a notification that is searched for values is held whole up to here.
 pub const SHOWN_WORDS_BYTES_MAX: usize = 1024 * 1024;

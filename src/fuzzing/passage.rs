@@ -203,7 +203,11 @@ impl Passage {
         self.from_target.splice(..0, rest);
         assert!(!(changed && self.keeps), "something was replaced by nothing");
         let told = if changed { anew } else { answer.clone() };
-        same_shape(&answer, &told);
+        if let (Shown::RowBegins { held, behind, .. }, false) = (shown, answer.is_empty()) {
+            same_beginning(&answer, &told, *held, *behind);
+        } else {
+            same_shape(&answer, &told);
+        }
         self.trace.to_bot.extend(told);
         Ok(())
     }
@@ -347,8 +351,12 @@ impl Stretching {
 }
 
 impl Editor for Stretching {
-    fn cell(&mut self, _column: usize, value: &[u8], out: &mut Vec<u8>) -> Edit {
-        self.edit(value, out)
+    fn cell(&mut self, column: usize, value: &[u8], out: &mut Vec<u8>) -> Edit {
+        if self.passes(column) { Edit::Keep } else { self.edit(value, out) }
+    }
+
+    fn passes(&self, column: usize) -> bool {
+        self.keeps || column % 2 == 1
     }
 
     fn words(&mut self, _part: Part<'_>, words: &[u8], out: &mut Vec<u8>) -> Edit {
@@ -372,6 +380,20 @@ fn same_shape(mut before: &[u8], mut after: &[u8]) {
     assert!(after.is_empty(), "there are more messages than were shown");
 }
 
+/// The beginning of a row with as many cells, and a length that counts what is behind it.
+fn same_beginning(before: &[u8], after: &[u8], held: usize, behind: usize) {
+    let (Some((head, body)), Some((old, _))) =
+        (after.split_first_chunk::<7>(), before.split_first_chunk::<7>())
+    else {
+        unreachable!("a row that was shown has no count")
+    };
+    let ([tag, a, b, c, d, count @ ..], [.., old_high, old_low]) = (*head, *old);
+    let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    assert!(tag == b'D' && count == [old_high, old_low], "a row has become another message");
+    assert!(length + 1 == after.len() + behind, "a row is not as long as it says");
+    assert!(is_cells(body, held), "the beginning of a row is not what its cells say");
+}
+
 fn message<'a>(bytes: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
     let (&[tag, a, b, c, d], rest) = bytes.split_first_chunk::<5>()?;
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
@@ -381,8 +403,12 @@ fn message<'a>(bytes: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
 }
 
 fn is_row(body: &[u8]) -> bool {
-    let Some((count, mut rest)) = body.split_first_chunk::<2>() else { return false };
-    for _ in 0..u16::from_be_bytes(*count) {
+    let Some((count, cells)) = body.split_first_chunk::<2>() else { return false };
+    is_cells(cells, usize::from(u16::from_be_bytes(*count)))
+}
+
+fn is_cells(mut rest: &[u8], count: usize) -> bool {
+    for _ in 0..count {
         let Some((length, after)) = rest.split_first_chunk::<4>() else { return false };
         let length = i32::from_be_bytes(*length);
         let taken = if length == -1 { Ok(0) } else { usize::try_from(length) };

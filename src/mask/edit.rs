@@ -35,6 +35,10 @@ impl Editor for Edits<'_> {
         }
     }
 
+    fn passes(&self, column: usize) -> bool {
+        matches!(self.plan.columns.get(column), Some(Treatment::Pass))
+    }
+
     fn words(&mut self, part: Part<'_>, words: &[u8], out: &mut Vec<u8>) -> Edit {
         let strict = !self.plan.reach.is_clean() && self.masks.derived() == Derived::Strict;
         match part {

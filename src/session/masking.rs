@@ -158,7 +158,7 @@ impl Masking {
         let catalogue = self.catalogue.as_ref().map(|cell| cell.load());
         let words;
         let plan = match shown {
-            Shown::Rows { number, columns } => {
+            Shown::Rows { number, columns } | Shown::RowBegins { number, columns, .. } => {
                 self.plan_rows(exchanges.facts(*number), columns, catalogue);
                 let Some(planned) = &self.planned else { return Ok(as_it_is) };
                 if planned.plan.passes_rows() {

@@ -27,8 +27,8 @@ pub enum Step {
     /// The first `bytes` begin a command. Answer with `accept` (then they go on unchanged) or
     /// with `refuse` (then they are consumed) before the next step.
     Judge { bytes: usize, asked: Box<Asked> },
-    /// The first `bytes` are whole messages of an answer in which values may stand. They go on as
-    /// they are, or as `rewrite` leaves them.
+    /// The first `bytes` are whole messages of an answer in which values may stand, or the beginning of
+    /// one. They go on as they are, or as `rewrite` leaves them.
     Show { bytes: usize, shown: Shown },
     /// The first `bytes` are consumed; send what was said, then begin TLS on `leg`, and report
     /// with `tls_started`.
@@ -67,6 +67,9 @@ impl Step {
 pub enum Shown {
     /// Rows of one result.
     Rows { number: u64, columns: Arc<[Column]> },
+    /// The beginning of a row too large to be held: its first `held` cells. `behind` bytes follow,
+    /// which go on as they come if the editor lets the columns in them pass.
+    RowBegins { number: u64, columns: Arc<[Column]>, held: usize, behind: usize },
     /// A description of a result: what its columns are called.
     Description,
     /// An error or a notice.
@@ -85,12 +88,24 @@ impl Shown {
     pub const fn answers(&self) -> Option<u64> {
         match self {
             Self::Rows { number, .. }
+            | Self::RowBegins { number, .. }
             | Self::CopyBegins { number, .. }
             | Self::Copied { number }
             | Self::Words { cause: Cause::Command(number) } => Some(*number),
             Self::Description
             | Self::Aside
             | Self::Words { cause: Cause::End | Cause::Nothing } => None,
+        }
+    }
+
+    /// The exchange whose rows these are, if they are rows.
+    #[must_use]
+    pub const fn rows_of(&self) -> Option<u64> {
+        match self {
+            Self::Rows { number, .. }
+            | Self::RowBegins { number, .. }
+            | Self::Copied { number } => Some(*number),
+            Self::Description | Self::Words { .. } | Self::Aside | Self::CopyBegins { .. } => None,
         }
     }
 }
@@ -126,6 +141,9 @@ pub trait Editor {
     /// A value of the row's column `column`; nulls are not shown. What takes its place is appended
     /// to `out`.
     fn cell(&mut self, column: usize, value: &[u8], out: &mut Vec<u8>) -> Edit;
+
+    /// Whether every value of the row's column `column` stays as it is, so that none need be shown.
+    fn passes(&self, column: usize) -> bool;
 
     /// A text. What takes its place is appended to `out`; it must not hold a zero byte.
     fn words(&mut self, part: Part<'_>, words: &[u8], out: &mut Vec<u8>) -> Edit;

@@ -382,6 +382,47 @@ fn past_the_limit_of_masked_cells_nothing_goes_on() {
     assert!(!house.holds(SECRET.as_bytes()));
 }
 
+/// Pictures are of no type that is searched, so that the rest of a row streams.
+#[test]
+fn a_large_value_streams_behind_a_stand_in_in_whatever_pieces_it_comes() {
+    const BYTEA: u32 = 17;
+    const PICTURE: (u32, i16, u32, u16) = (PRODUCTS, 1, BYTEA, 0);
+    let large = "0".repeat(5 * 1024 * 1024);
+    let answer = result(&[EMAIL, PICTURE], &[&[SECRET, &large], &[SECRET, "1"]]);
+    let house = House::masked();
+    let play = |sizes: &[usize]| {
+        let mut visit = house.open();
+        visit.bot(&pg::q("SELECT email, picture FROM people, products"));
+        let (mut rest, mut sizes) = (&answer[..], sizes.iter().cycle());
+        while !rest.is_empty() {
+            let (piece, behind) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+            visit.target(piece);
+            rest = behind;
+        }
+        assert_eq!(visit.seen.closed, None);
+        let told = visit.seen.to(Leg::Downstream);
+        visit.bot(&pg::frame(b'X', b""));
+        told
+    };
+    let whole = play(&[answer.len()]);
+    assert!(values(&whole) == [["[redacted]", &large], ["[redacted]", "1"]]);
+    for sizes in [&[16 * 1024][..], &[1, 40, 30, 100_000], &[77, 65_536, 3]] {
+        assert!(play(sizes) == whole, "pieces of {sizes:?}");
+    }
+    assert!(!house.holds(SECRET.as_bytes()));
+}
+
+#[test]
+fn a_large_value_that_is_searched_does_not_go_on() {
+    let large = "0".repeat(5 * 1024 * 1024);
+    let house = House::masked();
+    let mut visit = house.open();
+    visit.bot(&pg::q("SELECT email, name FROM people, products"));
+    visit.target(&result(&[EMAIL, NAME], &[&["a", "b"], &[SECRET, &large]]));
+    assert_eq!(visit.seen.heard(), "T D E(54000) Z(I)");
+    assert_eq!(visit.seen.closed, None);
+}
+
 /// Turns with masks at work; each turn's bytes may come in any pieces.
 fn conversation() -> Vec<(Leg, Vec<u8>)> {
     let card = format!("card {CARD}");

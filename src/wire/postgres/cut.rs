@@ -87,16 +87,14 @@ impl Relay {
 
     /// How many more cells of these rows may be replaced; no bound for what can be cut off no more.
     pub fn masked_left(&mut self, shown: &Shown) -> u64 {
-        let (Shown::Rows { number, .. } | Shown::Copied { number }, Some(limit)) =
-            (shown, &self.limits.masked)
-        else {
+        let (Some(number), Some(limit)) = (shown.rows_of(), &self.limits.masked) else {
             return u64::MAX;
         };
         match self.pending.head() {
             Some(
                 Expected::Query { number: running, .. } | Expected::Execute { number: running, .. },
-            ) if running == number && self.cut.is_none() => {
-                limit.most.saturating_sub(self.exchanges.given(*number).masked)
+            ) if *running == number && self.cut.is_none() => {
+                limit.most.saturating_sub(self.exchanges.given(number).masked)
             }
             _ => u64::MAX,
         }
@@ -105,16 +103,18 @@ impl Relay {
     /// In the first of these rows, which have been counted as delivered, there are too many cells that
     /// were replaced.
     pub fn cut_masked(&mut self, shown: &Shown, rows: &[u8]) -> Result<(), Malformed> {
-        let (Shown::Rows { number, .. } | Shown::Copied { number }, Some(limit)) =
-            (shown, &self.limits.masked)
-        else {
+        let (Some(number), Some(limit)) = (shown.rows_of(), &self.limits.masked) else {
             return Ok(());
         };
         let words = limit.words.clone();
-        let count = message_count(rows)?;
-        let is_copy = matches!(shown, Shown::Copied { .. });
-        let (rows_left, lines_left) = if is_copy { (0, count) } else { (count, 0) };
-        self.exchanges.take_back(*number, rows_left, lines_left, rows.len() as u64);
+        if let Shown::RowBegins { behind, .. } = shown {
+            self.withhold_begun(number, rows.len() + behind);
+        } else {
+            let count = message_count(rows)?;
+            let is_copy = matches!(shown, Shown::Copied { .. });
+            let (rows_left, lines_left) = if is_copy { (0, count) } else { (count, 0) };
+            self.exchanges.take_back(number, rows_left, lines_left, rows.len() as u64);
+        }
         self.cut_off(words);
         Ok(())
     }

@@ -27,6 +27,7 @@ mod cut;
 mod encode;
 mod exchanges;
 mod frame;
+mod large;
 mod lexing;
 mod login;
 mod message;
@@ -188,6 +189,9 @@ impl Machine {
         let Phase::Relaying(relay) = &mut self.phase else {
             return Ok(Rewritten { bytes: bytes.len(), changed: false });
         };
+        if relay.refuses_rest(shown, bytes.len(), &*editor) {
+            return Ok(Rewritten { bytes: 0, changed: false });
+        }
         let masked_max = relay.masked_left(shown);
         let form = relay.showing.as_mut().and_then(|it| it.copied.as_mut());
         let start = out.len();

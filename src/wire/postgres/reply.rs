@@ -50,7 +50,7 @@ impl Words {
     /// Of a row that would have to be looked at whole.
     pub fn row_too_large() -> Self {
         Self::new("54000", "a row is too large to be searched for protected values")
-            .hint("Select fewer or smaller columns, or read large ones in parts by substr().")
+            .hint("Select large columns last, or read them in parts by substr().")
     }
 
     /// Of an error of the target's that is too long to be looked at.

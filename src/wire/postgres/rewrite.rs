@@ -2,7 +2,7 @@
 //! replaced. Lengths and counts are made to fit; nothing else changes.
 
 use crate::wire::postgres::copied::Form;
-use crate::wire::postgres::frame::{Body, Header};
+use crate::wire::postgres::frame::{Body, HEADER_BYTES, Header};
 use crate::wire::postgres::message::{Malformed, Reader};
 use crate::wire::{Column, Edit, Editor, Part, Shown};
 
@@ -28,6 +28,9 @@ pub fn rewrite(
     let mut draft = Draft { bytes, kept: 0, out, begun: false, masked: 0, masked_max };
     match (shown, form) {
         (Shown::Rows { columns, .. }, _) => rows(&mut draft, columns, editor)?,
+        (Shown::RowBegins { held, behind, .. }, _) => {
+            row_begins(&mut draft, *held, *behind, editor)?;
+        }
         (Shown::Copied { .. }, Some(form)) => form.rewrite(&mut draft, editor)?,
         // Whoever does not say how a copy is written cannot have looked at it.
         (Shown::Copied { .. }, None) => return Err(Malformed::Kind),
@@ -100,11 +103,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Makes the length of the message whose length field stands at `field` of `out` fit, now that
-    /// everything before `end` has been decided.
-    fn settle(&mut self, field: usize, end: usize) -> Result<(), Malformed> {
+    /// everything before `end` has been decided. So many of its bytes are `behind` what is at hand.
+    fn settle(&mut self, field: usize, end: usize, behind: usize) -> Result<(), Malformed> {
         self.out.extend(self.bytes.get(self.kept..end).unwrap_or_default());
         self.kept = end;
-        let length = u32::try_from(self.out.len() - field).map_err(|_| Malformed::Length)?;
+        let length =
+            u32::try_from(self.out.len() - field + behind).map_err(|_| Malformed::Length)?;
         let field = self.out.get_mut(field..field + 4).ok_or(Malformed::Length)?;
         field.copy_from_slice(&length.to_be_bytes());
         Ok(())
@@ -138,7 +142,7 @@ pub fn messages(
             return Ok(());
         }
         if draft.kept != mark.kept {
-            draft.settle(place, end)?;
+            draft.settle(place, end, 0)?;
         }
         at = end;
     }
@@ -163,6 +167,26 @@ fn rows(
         editor.row();
         tuple(draft, to, reader, columns.len(), editor, &mut new)?.finish()
     })
+}
+
+/// The beginning of a DataRow, up to the end of a cell; `behind` bytes follow as they are.
+fn row_begins(
+    draft: &mut Draft<'_>,
+    held: usize,
+    behind: usize,
+    editor: &mut impl Editor,
+) -> Result<(), Malformed> {
+    let (mark, place, end) = (draft.mark(0), draft.place(1), draft.bytes.len());
+    let mut reader = Reader::new(draft.bytes.get(HEADER_BYTES..).unwrap_or_default());
+    reader.count()?;
+    editor.row();
+    tuple(draft, end, reader, held, editor, &mut Vec::new())?.finish()?;
+    if draft.masked > draft.masked_max {
+        draft.end_at(mark);
+    } else if draft.kept != mark.kept {
+        draft.settle(place, end, behind)?;
+    }
+    Ok(())
 }
 
 /// Cells of a row, as DataRow and binary copies have them, in a message that ends at `to`. Returns

@@ -64,7 +64,10 @@ impl Relay {
     /// Shows the message at the front of `window`; rows, as many as have come.
     pub fn show(&mut self, header: Header, window: &[u8], said: &mut Said) -> Result<Step, Fault> {
         if header.total() > largest(header.tag) {
-            return self.show_none(header, window, said);
+            return match header.tag {
+                b'D' => self.show_large(header, window, said),
+                _ => self.show_none(header, window, said),
+            };
         }
         if window.len() < header.total() {
             return Ok(Step::Need { bytes: header.total() });
@@ -128,7 +131,7 @@ impl Relay {
     /// A message too large to be looked at whole does not go on.
     fn show_none(&mut self, header: Header, window: &[u8], said: &mut Said) -> Result<Step, Fault> {
         match header.tag {
-            b'D' | b'd' => {
+            b'd' => {
                 self.running()?;
                 if self.cut.is_none() {
                     self.settle_run();
@@ -211,7 +214,7 @@ impl Relay {
     }
 
     /// Columns of the rows that the target sends now.
-    fn columns_at_hand(&mut self) -> Option<Arc<[Column]>> {
+    pub fn columns_at_hand(&mut self) -> Option<Arc<[Column]>> {
         let showing = self.showing.as_ref()?;
         let head = self.pending.head()?;
         let Expected::Execute { portal: name, .. } = head else {

@@ -17,6 +17,7 @@ mod copied;
 mod copying;
 mod cutting;
 mod extended;
+mod large;
 mod lying;
 mod opening;
 mod rewriting;
