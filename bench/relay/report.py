@@ -40,8 +40,8 @@ def table(heading, lines):
     print()
 
 
-def print_select(group, mode, clients, cells, peer):
-    print(f"{group}: select-only, {mode} protocol, {clients} client{'s' if clients > 1 else ''}")
+def print_transactions(title, cells, peer):
+    print(title)
     base = cells.get(peer, {}).get("proxy_us_per_transaction")
     lines = []
     for column, cell in cells.items():
@@ -56,8 +56,8 @@ def print_select(group, mode, clients, cells, peer):
     table(["", "tps", "CPU us/txn", "range", "vs PgBouncer", "p50 us", "p99 us", "p99.9 us"], lines)
 
 
-def print_copy(group, cells, peer):
-    print(f"{group}: COPY OUT of one table, one client")
+def print_copy(title, cells, peer):
+    print(title)
     base = cells.get(peer, {}).get("proxy_s_per_gb")
     lines = []
     for column, cell in cells.items():

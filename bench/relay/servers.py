@@ -258,9 +258,10 @@ class Stand:
         self.await_login(server, place)
         return server, place
 
-    def narrows(self, program, driver, durability):
+    def narrows(self, program, driver, durability, masks):
         """Narrows with its recording on; there is no other way to run it."""
-        name, port = f"narrows-{driver}-{durability}", free_port()
+        port = free_port()
+        name = f"narrows-{port}"
         issuer, token = self.issuer(program)
         state = self.folder / name
         state.mkdir()
@@ -268,7 +269,7 @@ class Stand:
         config = self.write(f"{name}.toml", NARROWS.format(
             name=name, state=state, driver=driver, durability=durability, issuer=issuer,
             port=port, upstream=self.postgres_port, cert=self.cert, key=self.key,
-        ))
+        ) + masks)
         server = self.start(name, [program, "run", "-c", config], self.folder,
                             env={"BENCH_PASSWORD": PASSWORD})
         place = Place(port, tls=True, user="bench", password=token)
@@ -354,6 +355,23 @@ unknown = "deny"
 id = "reads"
 when = {{ effects.only = ["read", "copy_out", "session_set", "txn"] }}
 action = "allow"
+"""
+
+COLUMNS_MASKED = """
+[[policy.reads.mask]]
+columns = ["customers.name", "customers.email", "customers.phone"]
+as = "redact"
+"""
+
+SEARCHED = """
+[[policy.reads.mask]]
+detect = [
+    "email", "url_credentials", "pan", "us_ssn", "phone", "iban", "jwt", "aws_key", "github_token",
+    "gitlab_token", "slack_token", "stripe_key", "google_key", "npm_token", "pypi_token",
+    "sendgrid_key", "hf_token", "digitalocean_token", "shopify_token", "vault_token", "openai_key",
+    "anthropic_key", "private_key",
+]
+as = "redact"
 """
 
 
