@@ -93,7 +93,7 @@ fn decided_ns(meter: Meter, toml: &str, text: &str) -> f64 {
     let session = bound(toml);
     let facts = Classifier::new().facts(Language::PostgresSql, Lexing::default(), text.as_bytes());
     meter.least_ns(20_000, |_| {
-        black_box(session.decide(black_box(&facts), black_box(text.as_bytes())));
+        black_box(session.decide(black_box(&facts), black_box(text.as_bytes()), &[]));
     })
 }
 

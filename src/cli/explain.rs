@@ -12,6 +12,7 @@ use crate::judge::policy::{Circumstances, Explanation, UnknownPolicy};
 use crate::limits::STATEMENT_BYTES_MAX;
 use crate::model::command::{Language, Lexing};
 use crate::model::identity::{ClaimValue, Claims, Principal};
+use crate::model::session::Parameter;
 use crate::model::target::TargetName;
 use crate::wire;
 
@@ -41,6 +42,9 @@ pub struct Args {
     /// The language of the statement: postgresql, mysql, sqlite or tsql
     #[arg(long, value_name = "NAME", value_parser = language)]
     language: Option<Language>,
+    /// A value that the statement is bound to; given several times, one after another
+    #[arg(long = "parameter", value_name = "VALUE")]
+    parameters: Vec<String>,
     /// Read the statement from this file, or from standard input if it is \"-\"
     #[arg(long, value_name = "FILE", conflicts_with = "statement")]
     file: Option<std::path::PathBuf>,
@@ -110,7 +114,8 @@ fn explain(args: &Args, config: &config::Config) -> Result<Explanation, ExplainE
     let session = config.policies.bind(&connection.policies, &circumstances)?;
     let language = args.language.unwrap_or(wire::language(target.protocol));
     let facts = Classifier::new().facts(language, Lexing::default(), &text);
-    Ok(session.explain(&facts, &text))
+    let bound = args.parameters.iter().cloned().map(Parameter::Text);
+    Ok(session.explain(&facts, &text, &bound.collect::<Vec<_>>()))
 }
 
 fn language(name: &str) -> Result<Language, ExplainError> {

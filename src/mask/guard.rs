@@ -141,12 +141,10 @@ fn unreadable_copy(facts: &Facts) -> Option<&'static str> {
 /// A quoted text or a parameter that looks like what we put in the place of a value.
 fn holds_stand_in(text: &[u8], parameters: &[Parameter]) -> bool {
     // Which pieces are inside quotes is not asked: comments and escapes can shift that.
-    let quoted = text.split(|byte| matches!(byte, b'\'' | b'$'));
-    let texts = parameters.iter().filter_map(|parameter| match parameter {
-        Parameter::Text(text) => Some(text.as_bytes()),
-        Parameter::Binary(_) | Parameter::Null | Parameter::Long(_) => None,
-    });
-    quoted.chain(texts).any(cell::is_ours)
+    let mut quoted = text.split(|byte| matches!(byte, b'\'' | b'$'));
+    // Some drivers send text in binary format, where it is the same bytes.
+    let mut values = parameters.iter().filter_map(Parameter::bytes);
+    quoted.any(cell::is_ours) || values.any(|value| cell::is_ours(&value))
 }
 
 fn ours(rule: &str, message: &str) -> Objection {

@@ -1,6 +1,10 @@
 //! Sessions: one principal's authenticated use of one target, and the exchanges in it.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
+
+use crate::model::hex::unhex;
 
 /// Time-ordered (UUIDv7), so that recordings sort by their start.
 #[derive(
@@ -159,6 +163,18 @@ pub enum Parameter {
     Binary(String),
     /// Longer than is kept here; its bytes stand in the wire run. Length in bytes.
     Long(u64),
+}
+
+impl Parameter {
+    /// As it stood on the wire; `None` where there is nothing, or nothing is kept of it.
+    #[must_use]
+    pub fn bytes(&self) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Self::Text(text) => Some(Cow::Borrowed(text.as_bytes())),
+            Self::Binary(digits) => Some(Cow::Owned(unhex(digits))),
+            Self::Null | Self::Long(_) => None,
+        }
+    }
 }
 
 /// What a session adds up to.

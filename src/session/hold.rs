@@ -29,6 +29,7 @@ pub(super) struct Held {
     bytes: usize,
     number: u64,
     text: Arc<[u8]>,
+    parameters: Vec<Parameter>,
     facts: Arc<Facts>,
     terms: Arc<HoldTerms>,
     grounds: Grounds,
@@ -131,6 +132,7 @@ impl Session {
             bytes,
             number,
             text,
+            parameters: asked.parameters.clone(),
             facts,
             terms: terms.clone(),
             grounds,
@@ -240,7 +242,7 @@ impl Session {
         if open.admission.principal.expires_unix_s <= cx.now.unix_s() {
             return self.send_away("the token expired while the statement waited", "too late", cx);
         }
-        let verdict = open.admission.policy.decide(&held.facts, &held.text);
+        let verdict = open.admission.policy.decide(&held.facts, &held.text, &held.parameters);
         match verdict {
             Verdict::Deny { message, .. } => {
                 let message = message.to_string();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::judge::classify;
+use crate::limits::BIND_WINDOW_BYTES;
 use crate::model::facts::{Facts, Unknown};
+use crate::model::session::{Parameter, SessionId};
 use crate::model::verdict::{Grounds, PROTOCOL, RuleRef, TOO_SOON, Verdict};
 use crate::session::close::End;
 use crate::session::exchange::Begun;
@@ -59,7 +61,7 @@ impl Session {
                 let refusal = asked.overruled.unwrap_or_else(|| Refusal {
                     kind: RefusalKind::Policy,
                     message: message.clone(),
-                    hint: Some(hint(grounds, &facts, self.id, number)),
+                    hint: Some(hint(grounds, &facts, &asked.parameters, self.id, number)),
                 });
                 self.machine.refuse(&refusal, number, &mut self.said);
                 self.totals.denied += 1;
@@ -91,7 +93,7 @@ impl Session {
         if let Some(refusal) = &asked.overruled {
             return Ok(refused(PROTOCOL, refusal));
         }
-        let verdict = open.admission.policy.decide(facts, &asked.text);
+        let verdict = open.admission.policy.decide(facts, &asked.text, &asked.parameters);
         let objection = open.masking.as_mut().and_then(|it| it.objection(asked, facts, is_first));
         Ok(match (objection, verdict) {
             (Some(objection), Verdict::Allow(_) | Verdict::Hold { .. }) => {
@@ -141,11 +143,16 @@ fn refused(rule: &str, refusal: &Refusal) -> Verdict {
 fn hint(
     grounds: &Grounds,
     facts: &Facts,
-    session: crate::model::session::SessionId,
+    parameters: &[Parameter],
+    session: SessionId,
     number: u64,
 ) -> Arc<str> {
     let rule = &grounds.rule;
-    let place = format!("Rule {rule}; session {session}, exchange {number}.");
+    let mut place = format!("Rule {rule}; session {session}, exchange {number}.");
+    if parameters.iter().any(|parameter| matches!(parameter, Parameter::Long(_))) {
+        let searched = BIND_WINDOW_BYTES / 1024;
+        place += &format!(" Parameters past {searched} KiB cannot be searched for values.");
+    }
     match facts.unknown {
         None => Arc::from(place),
         Some(unknown) => Arc::from(format!("{place} Not understood: {}.", unknown.reason())),

@@ -24,6 +24,7 @@ fn text_in_another_language_is_judged_in_that_language() {
             claims: Vec::new(),
             file: None,
             statement: Some(statement.to_owned()),
+            parameters: Vec::new(),
             language: Some(super::language(language).unwrap()),
         };
         explain(&args, &config).unwrap()

@@ -329,7 +329,7 @@ fn allowed(library: &Library, name: &str, refused: &Notes) -> BTreeMap<Note, Str
         let circumstances =
             Circumstances { principal: &principal, labels: &labels, target: "", database };
         let session = library.bind(&[name.into()], &circumstances).ok()?;
-        let verdict = session.decide(noted.facts.as_ref()?, noted.statement.as_bytes());
+        let verdict = session.decide(noted.facts.as_ref()?, noted.statement.as_bytes(), &[]);
         (verdict.word() == ALLOW).then(|| verdict.grounds().rule.rule.to_string())
     };
     refused.iter().filter_map(|(note, noted)| Some((note.clone(), rule(note, noted)?))).collect()

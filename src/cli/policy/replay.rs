@@ -135,7 +135,10 @@ impl Trial {
                     Some(_) | None => &bound.insert((past.session, self.bind(start))).1,
                 };
                 let policy = session.as_ref().map_err(|doubt| *doubt)?;
-                Ok((policy.decide(facts, past.exchange.text.as_bytes()), facts.fingerprint))
+                Ok((
+                    policy.decide(facts, past.exchange.text.as_bytes(), &past.exchange.parameters),
+                    facts.fingerprint,
+                ))
             });
             tally.count(&past, judged);
         })?;

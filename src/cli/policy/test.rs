@@ -13,6 +13,7 @@ use crate::judge::Classifier;
 use crate::judge::policy::{Circumstances, Explanation, UnknownPolicy};
 use crate::model::command::Lexing;
 use crate::model::identity::Principal;
+use crate::model::session::Parameter;
 use crate::wire;
 
 /// Check that policies decide on statements as a file of cases says
@@ -35,7 +36,7 @@ language = \"mysql\", \"sqlite\" or \"tsql\" reads the statements of a case, or 
 instead of the target's. No target can speak those yet.
 
 account and target may stand in place of connection; labels, in place of the target's own;
-parameters are shown with a failure and asked for by no rule.
+parameters are what the statement is bound to, for rules about values (text.entities).
 
 Exits with 4 if a case fails, or the configuration is wrong, and with 1 if the file of cases is.")]
 pub struct Args {
@@ -158,10 +159,11 @@ fn outcomes(
         database: &case.database,
     };
     let session = config.policies.bind(&case.connection.policies, &circumstances)?;
+    let bound: Vec<_> = case.parameters.iter().cloned().map(Parameter::Text).collect();
     for statement in &case.statements {
         let language = case.language.unwrap_or(wire::language(case.target.protocol));
         let facts = classifier.facts(language, Lexing::default(), statement.as_bytes());
-        let explanation = session.explain(&facts, statement.as_bytes());
+        let explanation = session.explain(&facts, statement.as_bytes(), &bound);
         let expected = Expected { verdict: case.expect, rule: case.rule.clone() };
         results.push(Outcome {
             case: case.name.clone(),

@@ -47,7 +47,7 @@ pub(super) enum Condition {
         patterns: Vec<Box<str>>,
         search: Regex,
     },
-    /// Any of them is in the text.
+    /// Any of them is in the text, or in what it is bound to.
     Entities {
         names: Box<[Box<str>]>,
         entities: EntitySet,
@@ -97,7 +97,10 @@ impl Condition {
             }
             Self::Keywords { search, .. } => search.is_match(text.bytes()),
             Self::Matches { search, .. } => search.is_match(text.bytes()),
-            Self::Entities { entities, .. } => text.entities().intersects(*entities),
+            // Only rules that deny or hold ask for them.
+            Self::Entities { entities, .. } => {
+                text.entities().intersects(*entities) || text.is_cut()
+            }
         }
     }
 }

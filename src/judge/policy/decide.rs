@@ -15,6 +15,7 @@ use crate::judge::policy::text::Text;
 use crate::model::approval::HoldTerms;
 use crate::model::facts::{Effects, Facts, Flags};
 use crate::model::identity::{ClaimValue, Principal};
+use crate::model::session::Parameter;
 use crate::model::target::{Labels, PolicyName};
 use crate::model::verdict::{Grounds, RuleRef, Verdict};
 use crate::scan::Detector;
@@ -90,14 +91,15 @@ impl SessionPolicy {
         &self.request_detector
     }
 
-    /// The verdict on a command with these facts. `text` is asked only by rules about text.
+    /// The verdict on a command with these facts. `text` and what it is bound to are asked only by
+    /// rules about text.
     #[must_use]
-    pub fn decide(&self, facts: &Facts, text: &[u8]) -> Verdict {
-        self.decide_on(facts, &self.text(text))
+    pub fn decide(&self, facts: &Facts, text: &[u8], parameters: &[Parameter]) -> Verdict {
+        self.decide_on(facts, &self.text(text, parameters))
     }
 
-    pub(super) fn text<'t>(&'t self, bytes: &'t [u8]) -> Text<'t> {
-        Text::new(bytes, self.detector.as_deref())
+    pub(super) fn text<'t>(&'t self, bytes: &'t [u8], parameters: &'t [Parameter]) -> Text<'t> {
+        Text::new(bytes, parameters, self.detector.as_deref())
     }
 
     pub(super) fn decide_on(&self, facts: &Facts, text: &Text<'_>) -> Verdict {

@@ -12,6 +12,7 @@ use crate::judge::policy::glob::Glob;
 use crate::judge::policy::text::Text;
 use crate::model::approval::HoldTerms;
 use crate::model::facts::{Access, Code, Effects, Facts, Origin, Relation};
+use crate::model::session::Parameter;
 use crate::model::verdict::Verdict;
 
 /// The whole account. Renders as text by `Display`, and as JSON by `serde`.
@@ -76,8 +77,8 @@ pub struct ConditionReport {
 impl SessionPolicy {
     /// Why `decide` says what it says.
     #[must_use]
-    pub fn explain(&self, facts: &Facts, text: &[u8]) -> Explanation {
-        let text = &self.text(text);
+    pub fn explain(&self, facts: &Facts, text: &[u8], parameters: &[Parameter]) -> Explanation {
+        let text = &self.text(text, parameters);
         let verdict = self.decide_on(facts, text);
         let message = match &verdict {
             Verdict::Allow(_) => None,

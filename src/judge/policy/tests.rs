@@ -64,7 +64,7 @@ fn session(toml: &str) -> SessionPolicy {
 }
 
 fn verdict(toml: &str, text: &str) -> String {
-    spoken(&session(toml).decide(&facts(text), text.as_bytes()))
+    spoken(&session(toml).decide(&facts(text), text.as_bytes(), &[]))
 }
 
 fn spoken(verdict: &Verdict) -> String {
@@ -133,7 +133,7 @@ fn the_baseline_policy_decides_as_its_reader_expects() {
         ("-- nothing", "allow baseline/harmless"),
         ("DEALLOCATE ALL", "allow baseline/harmless"),
     ] {
-        assert_eq!(spoken(&session.decide(&facts(text), text.as_bytes())), expected, "{text}");
+        assert_eq!(spoken(&session.decide(&facts(text), text.as_bytes(), &[])), expected, "{text}");
     }
 }
 
@@ -145,7 +145,7 @@ fn a_denial_says_the_rules_words_or_what_was_missing() {
         ("DROP TABLE t", "policy baseline does not allow: ddl_drop"),
         ("SELEC", "policy baseline refuses what it cannot tell: the text is not valid SQL"),
     ] {
-        let verdict = session(BASELINE).decide(&facts(text), text.as_bytes());
+        let verdict = session(BASELINE).decide(&facts(text), text.as_bytes(), &[]);
         let Verdict::Deny { message, .. } = verdict else { panic!("{text} is allowed") };
         assert_eq!(&*message, expected);
     }
@@ -195,8 +195,8 @@ fn without_any_policy_everything_with_an_effect_is_denied() {
     let circumstances =
         Circumstances { principal: &principal, labels: &labels, target: "t", database: "d" };
     let session = library.bind(&[], &circumstances).unwrap();
-    assert_eq!(spoken(&session.decide(&facts("SELECT 1"), b"")), "deny connection/default");
-    assert_eq!(spoken(&session.decide(&facts(""), b"")), "allow connection/harmless");
+    assert_eq!(spoken(&session.decide(&facts("SELECT 1"), b"", &[])), "deny connection/default");
+    assert_eq!(spoken(&session.decide(&facts(""), b"", &[])), "allow connection/harmless");
     assert!(library.bind(&["missing".into()], &circumstances).is_err());
 }
 
@@ -546,8 +546,8 @@ fn an_explanation_agrees_with_the_verdict_on_every_text() {
     let session = session(EVERY_CONDITION);
     for (text, ..) in CORPUS {
         let facts = facts(text);
-        let verdict = session.decide(&facts, text.as_bytes());
-        let explained = session.explain(&facts, text.as_bytes());
+        let verdict = session.decide(&facts, text.as_bytes(), &[]);
+        let explained = session.explain(&facts, text.as_bytes(), &[]);
         assert_eq!(explained.verdict, verdict.word(), "{text}");
         assert_eq!(explained.rule, verdict.grounds().rule.to_string(), "{text}");
         for policy in &explained.policies {
@@ -571,7 +571,7 @@ fn an_explanation_agrees_with_the_verdict_on_every_text() {
 #[test]
 fn an_explanation_is_readable_as_text_and_as_json() {
     let text = "DELETE FROM customers";
-    let explained = session(BASELINE).explain(&facts(text), text.as_bytes());
+    let explained = session(BASELINE).explain(&facts(text), text.as_bytes(), &[]);
     let shown = explained.to_string();
     for line in [
         "deny by baseline/no-unbounded-writes",

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use crate::support::postgres::{Role, Version};
-use crate::support::raw::{Raw, query, transcript};
+use crate::support::raw::{Raw, bind, execute, parse, query, sync, transcript};
 use crate::world::{self, Passage};
 
 const PATTERNS: &str = r#"
@@ -80,4 +80,30 @@ fn a_value_of_the_policys_own_reaches_nobody() {
     let (refused, words) = ask("SELECT * FROM tickets WHERE note = 'AB654321'");
     assert!(refused.contains('E') && words.contains("no-badges"), "{refused}: {words}");
     let _found = ask("SELECT count(*) FROM tickets WHERE note LIKE '%CUST-55555555%'");
+}
+
+#[test]
+fn a_rule_about_values_sees_what_a_statement_is_bound_to() {
+    let version = Version::V15;
+    let database = world::database(version, "bound_values");
+    let mut bot = Raw::login(&passage().endpoint(version, Role::App, &database));
+    let mut ask = |value: &str| {
+        let batch =
+            [parse("", "SELECT length($1::text)"), bind("", "", &[value]), execute("", 0), sync()];
+        bot.send(&batch.concat());
+        let answers = bot.until_ready();
+        let bytes: Vec<u8> = answers.iter().flat_map(|message| message.body.clone()).collect();
+        (transcript(&answers), String::from_utf8_lossy(&bytes).into_owned())
+    };
+    for (value, words) in [
+        ("AB654321".to_owned(), "no-badges"),
+        (format!("{} AB654321", "x ".repeat(1_000)), "no-badges"),
+        // Past what is searched, none is let by.
+        ("x".repeat(80_000), "cannot be searched"),
+    ] {
+        let (refused, said) = ask(&value);
+        assert!(refused.contains('E') && said.contains(words), "{refused}: {said}");
+    }
+    let (answered, said) = ask("AB65432");
+    assert!(answered.contains('D') && said.contains('7'), "{answered}: {said}");
 }

@@ -58,7 +58,7 @@ impl World {
         let exchange = |text: &&str| {
             let language = wire::language(config.targets[0].protocol);
             let facts = classifier.facts(language, Lexing::default(), text.as_bytes());
-            let verdict = policy.decide(&facts, text.as_bytes());
+            let verdict = policy.decide(&facts, text.as_bytes(), &[]);
             Exchange {
                 text: (*text).to_owned(),
                 text_bytes: text.len() as u64,

@@ -3,6 +3,8 @@
 use super::*;
 use crate::judge::policy::text::Text;
 use crate::model::entity::EntitySet;
+use crate::model::hex::hex;
+use crate::model::session::Parameter;
 use crate::scan::Detector;
 
 const VALUES: &str = r#"
@@ -38,6 +40,29 @@ fn a_rule_denies_texts_that_hold_what_it_names() {
 }
 
 #[test]
+fn what_a_text_is_bound_to_is_searched_with_it() {
+    let card = "4111111111111111";
+    let said = |toml: &str, parameters: &[Parameter]| {
+        let text = "INSERT INTO t VALUES ($1, $2)";
+        spoken(&session(toml).decide(&facts(text), text.as_bytes(), parameters))
+    };
+    for (parameter, expected) in [
+        (Parameter::Text(card.to_owned()), "deny p/cards"),
+        (Parameter::Binary(hex(card.as_bytes())), "deny p/cards"),
+        (Parameter::Text("AKIAIOSFODNN7EXAMPLE".to_owned()), "deny p/keys"),
+        (Parameter::Text("4111111111111112".to_owned()), "allow p/default"),
+        (Parameter::Binary("00ff7".to_owned()), "allow p/default"),
+        (Parameter::Null, "allow p/default"),
+        // What nobody can look through is not let past a rule that would deny it.
+        (Parameter::Long(70_000), "deny p/keys"),
+    ] {
+        assert_eq!(said(VALUES, &[Parameter::Null, parameter.clone()]), expected, "{parameter:?}");
+    }
+    // No rule asks for values.
+    assert!(!said(BASELINE, &[Parameter::Long(70_000)]).contains("keys"));
+}
+
+#[test]
 fn a_rule_is_not_disturbed_by_what_other_rules_look_for() {
     // The address and the password overlap the key.
     let both = "[p]\ndefault = \"allow\"\n\
@@ -59,11 +84,11 @@ fn a_text_is_looked_through_only_if_a_rule_comes_to_ask() {
         (cards, "SELECT 1", false),
         (BASELINE, "SELECT 1", false),
     ] {
-        let shown = Text::new(text.as_bytes(), Some(&detector));
+        let shown = Text::new(text.as_bytes(), &[], Some(&detector));
         let _verdict = session(toml).decide_on(&facts(text), &shown);
         assert_eq!(shown.is_looked_through(), asked, "{text}");
     }
-    assert!(session(BASELINE).text(b"").entities().is_empty());
+    assert!(session(BASELINE).text(b"", &[]).entities().is_empty());
 }
 
 #[test]
@@ -97,7 +122,7 @@ fn a_misspelt_entity_is_refused_with_the_name_that_was_meant() {
 #[test]
 fn an_explanation_names_the_condition_and_what_was_found() {
     let text = "INSERT INTO t VALUES ('AKIAIOSFODNN7EXAMPLE')";
-    let explained = session(VALUES).explain(&facts(text), text.as_bytes());
+    let explained = session(VALUES).explain(&facts(text), text.as_bytes(), &[]);
     let shown = explained.to_string();
     for line in [
         "deny by p/keys",

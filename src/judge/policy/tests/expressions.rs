@@ -253,7 +253,7 @@ fn an_explanation_shows_the_expression_and_its_outcome() {
         [[p.rule]]\nid = \"d\"\naction = \"allow\"\nwhen.effects.only = [\"read\"]\n\
         cel = \"objects.all(o, o.schema == 's')\"\n";
     let text = "SELECT 'AKIAIOSFODNN7EXAMPLE' FROM t";
-    let shown = session(toml).explain(&facts(text), text.as_bytes()).to_string();
+    let shown = session(toml).explain(&facts(text), text.as_bytes(), &[]).to_string();
     for line in [
         "deny by p/b",
         "    - cel = \"size(objects) > 1\"",
@@ -305,7 +305,7 @@ fn no_text_of_an_expression_brings_the_reader_down() {
                 database: "d",
             };
             let session = library.bind(&names, &circumstances).unwrap();
-            let _verdict = session.decide(&facts("SELECT 1 FROM a.b"), b"SELECT 1 FROM a.b");
+            let _verdict = session.decide(&facts("SELECT 1 FROM a.b"), b"SELECT 1 FROM a.b", &[]);
         }
     }
     assert!(read > 0, "no text was an expression");

@@ -137,7 +137,7 @@ fn a_denial_by_name_meets_a_function_however_it_is_written() {
 fn an_explanation_names_the_functions_that_are_not_the_servers_own() {
     let toml =
         "[p]\n[[p.rule]]\nid = \"r\"\naction = \"allow\"\nwhen = { effects.only = [\"read\"] }\n";
-    let explain = |text: &str| session(toml).explain(&facts(text), text.as_bytes());
+    let explain = |text: &str| session(toml).explain(&facts(text), text.as_bytes(), &[]);
     let explained = explain("SELECT lower(app.purge(my_fn()))");
     let shown = explained.to_string();
     for line in [

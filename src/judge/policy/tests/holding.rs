@@ -10,7 +10,7 @@ fn held_under(toml: &str, text: &str) -> String {
     let circumstances =
         Circumstances { principal: &principal, labels: &labels, target: "t", database: "d" };
     let policy = policy.bind(&["p".into()], &circumstances).unwrap();
-    let verdict = policy.decide(&facts(text), text.as_bytes());
+    let verdict = policy.decide(&facts(text), text.as_bytes(), &[]);
     format!("{} by {}", verdict.word(), verdict.grounds().rule)
 }
 

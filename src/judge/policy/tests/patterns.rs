@@ -85,7 +85,7 @@ fn masks_are_alike_by_what_they_search_for_not_by_its_number() {
 #[test]
 fn explanations_use_their_names() {
     let text = "SELECT 'CUST-12345678'";
-    let explanation = session(PATTERNS).explain(&facts(text), text.as_bytes());
+    let explanation = session(PATTERNS).explain(&facts(text), text.as_bytes(), &[]);
     assert_eq!(explanation.entities, ["customer-number"]);
     let words = explanation.to_string();
     assert!(words.contains(r#"text.entities.any = ["pan", "customer-number"]"#), "{words}");
