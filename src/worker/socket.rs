@@ -101,10 +101,9 @@ impl Socket {
         };
         let mut sealed = Ok(());
         // Application bytes wait until the peer can read them; handshake bytes do not.
-        if !self.shaking_hands {
-            for chunk in self.outgoing.drain(..) {
-                sealed = sealed.and_then(|()| tls.seal(&chunk, &mut self.sealed));
-            }
+        if !self.shaking_hands && !self.outgoing.is_empty() {
+            sealed = tls.seal(self.outgoing.iter().map(|chunk| &**chunk), &mut self.sealed);
+            self.outgoing.clear();
         }
         tls.drain(&mut self.sealed);
         if !self.sealed.is_empty() {

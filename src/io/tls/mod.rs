@@ -6,7 +6,7 @@ mod config;
 mod verifier;
 
 use std::fmt;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IoSlice, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
@@ -89,18 +89,27 @@ impl Tls {
         Ok(self.flow)
     }
 
-    /// Encrypts all of `plain` and appends the records to `out`.
-    pub fn seal(&mut self, mut plain: &[u8], out: &mut Vec<u8>) -> Result<(), TlsError> {
+    /// Encrypts all of `plain`, one piece behind the other, into as few records as hold them, and appends
+    /// these to `out`.
+    pub fn seal<'p>(
+        &mut self,
+        plain: impl Iterator<Item = &'p [u8]>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), TlsError> {
         if !self.handshake_done() {
             return Err(TlsError::TooEarly);
         }
-        while !plain.is_empty() {
-            let taken = self.connection.writer().write(plain).unwrap_or(0);
+        let mut pieces: Vec<_> = plain.map(IoSlice::new).collect();
+        let mut rest = pieces.as_mut_slice();
+        // Drops empty pieces.
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            let taken = self.connection.writer().write_vectored(rest).unwrap_or(0);
             self.drain(out);
-            plain = plain.get(taken..).unwrap_or_default();
             if taken == 0 {
                 return Err(TlsError::Buffers);
             }
+            IoSlice::advance_slices(&mut rest, taken);
         }
         Ok(())
     }

@@ -83,8 +83,8 @@ fn bytes_cross_whole_in_both_directions_however_they_are_cut() {
         carry(&mut client, &mut server, step).unwrap();
         assert!(client.handshake_done() && server.handshake_done());
         let (mut up, mut down) = (Vec::new(), Vec::new());
-        client.seal(&message, &mut up).unwrap();
-        server.seal(&message, &mut down).unwrap();
+        client.seal(message.chunks(5_000), &mut up).unwrap();
+        server.seal([&*message].into_iter(), &mut down).unwrap();
         let (mut at_server, mut at_client) = (Vec::new(), Vec::new());
         for piece in up.chunks(step) {
             server.feed(piece, &mut |plain| at_server.extend_from_slice(plain)).unwrap();
@@ -166,7 +166,7 @@ fn close_notify_is_told_from_a_stream_cut_off() {
     let (mut client, mut server) = pair(&authority, &UpstreamTls::Require, ALPN);
     carry(&mut client, &mut server, CHUNK_BYTES).unwrap();
     let mut bytes = Vec::new();
-    client.seal(b"terminate", &mut bytes).unwrap();
+    client.seal([&b"terminate"[..]].into_iter(), &mut bytes).unwrap();
     assert_eq!(server.feed(&bytes, &mut |_| {}).unwrap(), Flow::Open);
     bytes.clear();
     client.close_notify(&mut bytes);
@@ -183,10 +183,28 @@ fn bytes_that_are_not_tls_are_the_peers_fault() {
 }
 
 #[test]
+fn pieces_that_leave_together_share_a_record() {
+    let authority = authority(&PKCS_ECDSA_P256_SHA256);
+    let (mut client, mut server) = pair(&authority, &UpstreamTls::Require, ALPN);
+    carry(&mut client, &mut server, CHUNK_BYTES).unwrap();
+    let pieces: [&[u8]; 5] = [b"", b"labels", b"rows", b"", b"ready"];
+    let (mut records, mut read) = (Vec::new(), Vec::new());
+    client.seal(pieces.into_iter(), &mut records).unwrap();
+    // Application data, the version, the length of all that follows (RFC 8446, 5.2).
+    let length = u16::try_from(records.len() - 5).unwrap().to_be_bytes();
+    assert_eq!(records[..5], [23, 3, 3, length[0], length[1]]);
+    server.feed(&records, &mut |plain| read.extend_from_slice(plain)).unwrap();
+    assert_eq!(read, b"labelsrowsready");
+    records.clear();
+    client.seal([&b""[..]].into_iter(), &mut records).unwrap();
+    assert!(records.is_empty());
+}
+
+#[test]
 fn nothing_is_sealed_before_the_handshake_is_done() {
     let authority = authority(&PKCS_ECDSA_P256_SHA256);
     let (mut client, _) = pair(&authority, &UpstreamTls::Require, ALPN);
-    let refusal = client.seal(b"select 1", &mut Vec::new()).unwrap_err();
+    let refusal = client.seal([&b"select 1"[..]].into_iter(), &mut Vec::new()).unwrap_err();
     assert!(matches!(refusal, TlsError::TooEarly));
 }
 
