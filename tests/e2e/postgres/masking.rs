@@ -235,7 +235,11 @@ fn the_recording_holds_what_was_delivered() {
     crate::support::process::eventually(
         "it is recorded",
         std::time::Duration::from_secs(10),
-        || gateway.stdout(&["grep", &stand_in]).contains(&stand_in),
+        || {
+            // Until it is there, `grep` exits as one that found nothing.
+            let found = gateway.command(&["grep", &stand_in]);
+            String::from_utf8_lossy(&found.stdout).contains(&stand_in)
+        },
     );
     let found = gateway.command(&["grep", &secret]);
     assert!(!String::from_utf8_lossy(&found.stdout).contains(&secret));
