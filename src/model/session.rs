@@ -175,6 +175,12 @@ impl Parameter {
             Self::Null | Self::Long(_) => None,
         }
     }
+
+    /// True if there is a value and nothing of it is kept.
+    #[must_use]
+    pub const fn is_long(&self) -> bool {
+        matches!(self, Self::Long(_))
+    }
 }
 
 /// What a session adds up to.

@@ -87,7 +87,7 @@ impl Session {
         let Phase::Open(open) = &mut self.phase else { return Ok(()) };
         let is_whole = asked.text.len() as u64 == asked.text_bytes
             && asked.text.len() <= HOLD_TEXT_BYTES_MAX
-            && !asked.parameters.iter().any(|one| matches!(one, Parameter::Long(_)));
+            && !asked.parameters.iter().any(Parameter::is_long);
         if !is_whole {
             let hint = format!("Rule {}; split it, or shorten its parameters.", grounds.rule);
             return Err(refusal("the statement needs approval and is too large to be shown", hint));

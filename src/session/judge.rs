@@ -149,7 +149,7 @@ fn hint(
 ) -> Arc<str> {
     let rule = &grounds.rule;
     let mut place = format!("Rule {rule}; session {session}, exchange {number}.");
-    if parameters.iter().any(|parameter| matches!(parameter, Parameter::Long(_))) {
+    if parameters.iter().any(Parameter::is_long) {
         let searched = BIND_WINDOW_BYTES / 1024;
         place += &format!(" Parameters past {searched} KiB cannot be searched for values.");
     }

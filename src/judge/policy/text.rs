@@ -41,7 +41,7 @@ impl<'t> Text<'t> {
 
     /// True if it is bound to what is too long to be looked through.
     pub(super) fn is_cut(&self) -> bool {
-        self.parameters.iter().any(|parameter| matches!(parameter, Parameter::Long(_)))
+        self.parameters.iter().any(Parameter::is_long)
     }
 
     /// The same, as policies call them.

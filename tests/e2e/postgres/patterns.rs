@@ -43,6 +43,14 @@ fn passage() -> &'static Passage {
     })
 }
 
+/// What came back: the messages' tags, and all that they say.
+fn answer(bot: &mut Raw, asked: &[u8]) -> (String, String) {
+    bot.send(asked);
+    let answers = bot.until_ready();
+    let bytes: Vec<u8> = answers.iter().flat_map(|message| message.body.clone()).collect();
+    (transcript(&answers), String::from_utf8_lossy(&bytes).into_owned())
+}
+
 #[test]
 fn a_value_of_the_policys_own_reaches_nobody() {
     let version = Version::V15;
@@ -56,12 +64,7 @@ fn a_value_of_the_policys_own_reaches_nobody() {
     let _created = world::postgres(version).superuser(&database, table);
     let passage = passage();
     let mut bot = Raw::login(&passage.endpoint(version, Role::App, &database));
-    let mut ask = |sql: &str| {
-        bot.send(&query(sql));
-        let answers = bot.until_ready();
-        let bytes: Vec<u8> = answers.iter().flat_map(|message| message.body.clone()).collect();
-        (transcript(&answers), String::from_utf8_lossy(&bytes).into_owned())
-    };
+    let mut ask = |sql: &str| answer(&mut bot, &query(sql));
     let (_, rows) = ask("SELECT * FROM tickets ORDER BY id");
     for kept in [
         "call ****-******78, not CUST-123456789",
@@ -90,10 +93,7 @@ fn a_rule_about_values_sees_what_a_statement_is_bound_to() {
     let mut ask = |value: &str| {
         let batch =
             [parse("", "SELECT length($1::text)"), bind("", "", &[value]), execute("", 0), sync()];
-        bot.send(&batch.concat());
-        let answers = bot.until_ready();
-        let bytes: Vec<u8> = answers.iter().flat_map(|message| message.body.clone()).collect();
-        (transcript(&answers), String::from_utf8_lossy(&bytes).into_owned())
+        answer(&mut bot, &batch.concat())
     };
     for (value, words) in [
         ("AB654321".to_owned(), "no-badges"),
